@@ -1,0 +1,141 @@
+//! What a picker answers: tasks with reasons, and pressure.
+
+use core::fmt;
+
+use crate::shape::{RunId, TableId};
+
+/// Where a task's outputs go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Into the run `run` of `level`, between its tables; the inputs from that run are replaced.
+    IntoRun {
+        /// The level.
+        level: usize,
+        /// The run, which must exist.
+        run: RunId,
+    },
+    /// As a run of its own in `level`, put in front (newest) of the runs that hold no input and are older than the inputs: at the
+    /// place of the newest input run of that level, or in front of all its runs when no input is from that level.
+    NewRun {
+        /// The level, which may be one past the deepest.
+        level: usize,
+        /// The new run's name, chosen by whoever executes; `None` in a plan.
+        run: Option<RunId>,
+    },
+}
+
+impl Output {
+    /// The level that the outputs go to.
+    #[must_use]
+    pub fn level(&self) -> usize {
+        match *self {
+            Output::IntoRun { level, .. } | Output::NewRun { level, .. } => level,
+        }
+    }
+}
+
+/// How a task is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TaskKind {
+    /// Read the inputs, merge them, write outputs, remove the inputs.
+    Merge,
+    /// Give the inputs another place without reading them (a trivial move).
+    Move,
+    /// Remove the inputs without reading them (FIFO, expiry).
+    Drop,
+}
+
+/// Why a task was picked.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Level 0 holds more runs than its trigger.
+    Level0Runs {
+        /// Runs it holds.
+        runs: usize,
+        /// The trigger.
+        trigger: usize,
+    },
+    /// A level is larger than its target.
+    LevelSize {
+        /// The level.
+        level: usize,
+        /// Its bytes.
+        bytes: u64,
+        /// Its target.
+        target_bytes: u64,
+    },
+    /// Enough runs of similar size came together.
+    SimilarRuns {
+        /// How many.
+        runs: usize,
+        /// The greatest of their sizes over the least.
+        ratio: f64,
+    },
+    /// Too many runs in all.
+    RunCount {
+        /// How many.
+        runs: usize,
+        /// The most allowed.
+        runs_max: usize,
+    },
+    /// Space amplification is above its bound.
+    SpaceAmplification {
+        /// Bytes above the last run over its bytes, in percent.
+        percent: u64,
+        /// The bound.
+        percent_max: u64,
+    },
+    /// A person asked.
+    Manual,
+    /// Anything else, in the picker's words.
+    Other(String),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Level0Runs { runs, trigger } => write!(f, "level 0 holds {runs} runs, trigger {trigger}"),
+            Reason::LevelSize { level, bytes, target_bytes } => {
+                write!(f, "level {level} holds {bytes} bytes, target {target_bytes}")
+            }
+            Reason::SimilarRuns { runs, ratio } => write!(f, "{runs} runs of similar size (ratio {ratio:.2})"),
+            Reason::RunCount { runs, runs_max } => write!(f, "{runs} runs, at most {runs_max} wanted"),
+            Reason::SpaceAmplification { percent, percent_max } => {
+                write!(f, "{percent} % of space above the last run, bound {percent_max} %")
+            }
+            Reason::Manual => f.write_str("asked for"),
+            Reason::Other(words) => f.write_str(words),
+        }
+    }
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// How.
+    pub kind: TaskKind,
+    /// The tables read and removed.
+    pub inputs: Vec<TableId>,
+    /// Where the outputs go; not looked at for [`TaskKind::Drop`].
+    pub output: Output,
+    /// The size to cut outputs at, in file bytes.
+    pub target_table_bytes: u64,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What a picker answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// What to do, most urgent first; no table in two of them.
+    pub tasks: Vec<Task>,
+    /// How far the shape is behind: 0 at ease, 1 where writers must wait. Writers are slowed smoothly between, so it should rise early and
+    /// steadily with the debt.
+    pub pressure: f64,
+    /// Bytes that must be read and merged before the shape is at ease again, as far as the picker can tell.
+    pub debt_bytes: u64,
+    /// For a person: why nothing (or nothing more) was picked.
+    pub remarks: Vec<String>,
+}

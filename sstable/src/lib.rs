@@ -1,0 +1,131 @@
+//! Sorted string tables: immutable files of versions in key order, with an index, a filter, properties and checksums.
+//!
+//! This crate never decides what goes into a table or when one is replaced, and starts no thread.
+#![forbid(unsafe_code)]
+
+mod cache;
+mod error;
+mod options;
+mod properties;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+use bytes::Bytes;
+use std::sync::Arc;
+use terrace_bloom::KeyHash;
+use terrace_entry::{Cursor, InternalKey, Kind, SeqNo};
+use terrace_vfs::{ReadFile, WriteFile};
+
+pub use cache::{BlockCache, BlockKey, CacheStats, NullCache};
+pub use error::{Error, Result};
+pub use options::{Compression, FilterOptions, TableOptions};
+pub use properties::Properties;
+
+/// The newest version of a key in a table at or below a sequence number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// When it was written.
+    pub seqno: SeqNo,
+    /// What was written.
+    pub kind: Kind,
+    /// The value: a share of the (cached) block, not a copy.
+    pub value: Bytes,
+}
+
+/// Where a table is read from and what it shares with other tables.
+#[derive(Debug)]
+pub struct OpenTable<C> {
+    /// The file.
+    pub file: Arc<dyn ReadFile>,
+    /// The number that names the file in the cache; never reused while the cache lives.
+    pub file_number: u64,
+    /// The cache shared by all tables.
+    pub cache: Arc<C>,
+}
+
+/// How a cursor reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CursorOptions {
+    /// Whether blocks that it reads go into the cache. Compaction and long scans say no.
+    pub fill_cache: bool,
+    /// Bytes to read at once when it walks forward over blocks that are not cached; zero reads block by block.
+    pub readahead_bytes: usize,
+}
+
+impl Default for CursorOptions {
+    fn default() -> Self {
+        CursorOptions { fill_cache: true, readahead_bytes: 0 }
+    }
+}
+
+/// A table format: a writer and a reader of the same files.
+pub trait TableFormat<C: BlockCache>: Send + Sync + 'static {
+    /// The name used on command lines, in reports and in the manifest.
+    const NAME: &'static str;
+    /// Writes tables.
+    type Writer: TableWriter;
+    /// Reads them.
+    type Reader: TableReader<C>;
+}
+
+/// Writes one table.
+///
+/// # Contract
+///
+/// `add` in strictly ascending order of internal key, then `finish`. A writer dropped without `finish` leaves a file that no reader opens.
+///
+/// # Cost
+///
+/// `add` copies key and value once, O(1) amortised without allocation per version. Memory: one block, the index, and eight bytes per distinct user
+/// key for the filter.
+pub trait TableWriter: Send + Sized + 'static {
+    /// Begins a table in `file`, which is empty.
+    fn create(file: Box<dyn WriteFile>, options: &TableOptions) -> Result<Self>;
+
+    /// Adds a version.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfOrder`] when it is not after the last one; the table can go on.
+    fn add(&mut self, key: InternalKey<'_>, value: &[u8]) -> Result<()>;
+
+    /// Bytes that the file would have if it were finished now, to within a block and the filter.
+    fn file_bytes_estimate(&self) -> u64;
+
+    /// Writes what is left, syncs the file, and says what it holds. The caller syncs the folder.
+    fn finish(self) -> Result<Properties>;
+}
+
+/// Reads one table, from any thread.
+///
+/// # Laws for implementers
+///
+/// 1. `get(k, h, s)` is what a cursor shows after `seek(InternalKey::seek_to(k, s))`, if that has user key `k`; else `None`.
+/// 2. `may_contain` is true for the hash of every user key in the table.
+/// 3. Damaged bytes give [`Error::Corruption`] naming file and offset; never a panic, an endless loop, or an allocation beyond the file's
+///    size and a fixed limit. Every byte that an answer depends on is covered by a checksum.
+pub trait TableReader<C: BlockCache>: Send + Sync + Sized + 'static {
+    /// The cursor; owns a share of the reader.
+    type Cursor: Cursor<Error = Error> + Send + 'static;
+
+    /// Opens a table: reads and checks footer, properties, index and filter, and keeps them in memory.
+    fn open(source: OpenTable<C>) -> Result<Self>;
+
+    /// The newest version of `user_key` at or below `seqno`; `hash` is [`KeyHash::of`] the key. Asks the filter first.
+    fn get(&self, user_key: &[u8], hash: KeyHash, seqno: SeqNo) -> Result<Option<Found>>;
+
+    /// Whether the filter lets a key of this hash through; true without a filter.
+    fn may_contain(&self, hash: KeyHash) -> bool;
+
+    /// A cursor, standing nowhere.
+    fn cursor(self: Arc<Self>, options: CursorOptions) -> Self::Cursor;
+
+    /// What the writer counted.
+    fn properties(&self) -> &Properties;
+
+    /// Memory held by index, filter and properties.
+    fn memory_bytes(&self) -> usize;
+
+    /// Reads everything and checks every checksum and the order of versions.
+    fn verify(self: Arc<Self>) -> Result<()>;
+}

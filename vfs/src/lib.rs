@@ -1,0 +1,162 @@
+//! Files and folders behind a trait: the one door through which a storage engine reaches a disk.
+//!
+//! Three implementations: [`RealVfs`] (the operating system), [`MemVfs`] (in memory, and it knows for every file
+//! and folder what is durable apart from what is merely written, so that a power cut can be played), and
+//! [`FaultVfs`] (wraps another and makes chosen operations fail).
+//!
+//! This crate never interprets the bytes of a file, starts no thread and reads no clock.
+#![deny(unsafe_code)]
+
+mod error;
+mod fault;
+mod mem;
+mod real;
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use error::{Error, Operation, Result};
+pub use fault::{Fault, FaultVfs};
+pub use mem::{CrashFate, MemVfs, PendingChange};
+pub use real::RealVfs;
+
+/// How [`Vfs::create`] and [`Vfs::create_mapped`] prepare a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CreateOptions {
+    /// Space to reserve, in bytes. The file's length becomes this at once and its unwritten part reads as zeros
+    /// (or, when reusing, as what was there). Zero: the file grows as it is written.
+    pub preallocate_bytes: u64,
+    /// What to do with a file that is already there.
+    pub existing: Existing,
+}
+
+/// What to do with a file that is already there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Fail with [`std::io::ErrorKind::AlreadyExists`].
+    #[default]
+    Refuse,
+    /// Empty it.
+    Truncate,
+    /// Keep its bytes and its length and write over them from the start (a recycled log).
+    Reuse,
+}
+
+/// One name in a folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DirEntry {
+    /// The name within the folder; names that are not UTF-8 are given lossily and are none of ours.
+    pub name: String,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+}
+
+/// A file system.
+///
+/// # Contract
+///
+/// * *Written* bytes are seen by every later read and survive the death of the process. *Synced* bytes survive the
+///   loss of power. A file's bytes and a folder's names are synced apart: a new, renamed or removed name is durable
+///   only after [`Vfs::sync_dir`] of its folder.
+/// * After a failed sync, what was written since the last good one may be gone for ever, and a later sync that
+///   succeeds says nothing about it. An implementation must not retry on its own.
+/// * Every error names its operation and path.
+///
+/// Cost: each call is at most a few system calls. All methods may be called from many threads at once.
+pub trait Vfs: Debug + Send + Sync + 'static {
+    /// Makes a file to append to, its cursor at offset zero.
+    fn create(&self, path: &Path, options: CreateOptions) -> Result<Box<dyn WriteFile>>;
+
+    /// Makes a file of exactly `options.preallocate_bytes` to store into through a memory map. Its space is reserved
+    /// first, so that a store can not meet a full disk. Where the system has no maps, stores are plain writes.
+    fn create_mapped(&self, path: &Path, options: CreateOptions) -> Result<Box<dyn MappedFile>>;
+
+    /// Opens a file for reading.
+    fn open(&self, path: &Path) -> Result<Arc<dyn ReadFile>>;
+
+    /// The names in a folder, sorted.
+    fn list(&self, dir: &Path) -> Result<Vec<DirEntry>>;
+
+    /// Whether a file or folder of this name is there.
+    fn exists(&self, path: &Path) -> Result<bool>;
+
+    /// Renames a file, replacing what was at `to`, atomically for a process that looks on.
+    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> Result<()>;
+
+    /// Makes a folder and its parents; succeeds when it is there. Parents that it makes are synced into theirs.
+    fn create_dir_all(&self, dir: &Path) -> Result<()>;
+
+    /// Makes the names in a folder durable.
+    fn sync_dir(&self, dir: &Path) -> Result<()>;
+
+    /// Takes the exclusive lock on a file, making the file if need be. The lock goes when the guard is dropped or
+    /// the process dies. [`Error::is_locked`] when another holds it, in this process or another.
+    fn lock(&self, path: &Path) -> Result<Box<dyn FileLock>>;
+}
+
+/// A file being appended to. One owner.
+pub trait WriteFile: Debug + Send {
+    /// Writes all of `bytes` at the end of what has been appended.
+    ///
+    /// After an error the file's tail is unknown; the owner must not append to it again.
+    fn append(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Bytes appended so far; where the next append goes.
+    fn offset(&self) -> u64;
+
+    /// Makes all appended bytes, and the length needed to read them, durable.
+    fn sync(&mut self) -> Result<()>;
+
+    /// Cuts the file to `len` bytes (giving back preallocated space).
+    fn truncate(&mut self, len: u64) -> Result<()>;
+}
+
+/// A file of fixed length that is stored into through memory. One owner.
+pub trait MappedFile: Debug + Send {
+    /// Its length in bytes.
+    fn len(&self) -> u64;
+
+    /// Whether its length is zero.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Stores `bytes` at `offset`; they then survive the death of the process.
+    ///
+    /// # Errors
+    ///
+    /// When the range is outside the file.
+    fn store(&mut self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Makes everything stored durable.
+    fn sync(&mut self) -> Result<()>;
+
+    /// Cuts the file to `len` bytes and ends the mapping.
+    fn finish(self: Box<Self>, len: u64) -> Result<()>;
+}
+
+/// A file being read, from any thread.
+pub trait ReadFile: Debug + Send + Sync {
+    /// Fills `buf` from `offset`.
+    ///
+    /// # Errors
+    ///
+    /// [`std::io::ErrorKind::UnexpectedEof`] when the file ends before.
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<()>;
+
+    /// Its length in bytes now.
+    fn len(&self) -> Result<u64>;
+
+    /// The path it was opened under, for error messages.
+    fn path(&self) -> &Path;
+
+    /// Says that `len` bytes from `offset` will be read soon. A hint.
+    fn will_read(&self, _offset: u64, _len: u64) {}
+}
+
+/// Holds a lock on a file until dropped.
+pub trait FileLock: Debug + Send + Sync {}

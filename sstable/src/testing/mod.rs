@@ -1,0 +1,1 @@
+//! Conformance suites: run them over your own table format or block cache.

@@ -3,22 +3,36 @@
 //! This crate never looks into a record, starts no thread and keeps no state between files.
 #![forbid(unsafe_code)]
 
-mod error;
-mod reader;
-mod record;
+#[cfg(any(feature = "buffered", feature = "mapped", feature = "null"))]
+mod any;
 #[cfg(feature = "buffered")]
 mod buffered;
+#[cfg(any(feature = "buffered", feature = "mapped"))]
+mod create;
+mod dump;
+#[cfg(any(feature = "buffered", feature = "mapped", feature = "null"))]
+mod encode;
+mod error;
+mod judge;
 #[cfg(feature = "mapped")]
 mod mapped;
 #[cfg(feature = "null")]
 mod null;
+mod reader;
+mod record;
+mod rot;
+mod survey;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod window;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use terrace_vfs::Vfs;
 
+#[cfg(any(feature = "buffered", feature = "mapped", feature = "null"))]
+pub use any::{AnyLog, LogKind};
+pub use dump::dump;
 pub use error::{Error, Result};
 pub use reader::{DroppedBytes, LogReader, ReadLogOptions, Record, RecoveryMode, RecoveryReport};
 #[cfg(feature = "buffered")]

@@ -1,0 +1,173 @@
+//! [`MappedLog`]: records are stored straight into a mapped file, so that an append survives the death of the process
+//! at the price of a copy and without a system call.
+//!
+//! Algorithm: the file is reserved and mapped up front; an append stores the payload and then, last, the header. A
+//! process that dies between leaves a zero (or, in a recycled file, a stale) header: the log ends before that record.
+//! Power cuts may tear in any order, which checksums and durable marks settle as for every log.
+//!
+//! Growth: a full reservation is ended and the same file mapped again, longer by at least the reservation's size and by
+//! as much as the record needs. Nothing is copied and what was stored stays written; one grow costs a few system
+//! calls per reservation. A second mapping beside the first would save the remapping and need a store that straddles.
+//!
+//! Costs: `append` is a crc32c and a copy, some 30 ns for 134 bytes, and a page fault every 4 KiB of log (25 records);
+//! `hand_over` nothing; `sync` one sync of the file. Address space of the file's length.
+//!
+//! Invariants:
+//! * *dead is final*: `file` is `None` after any error, and only then.
+//! * *header last*: no header is stored before all of its payload.
+
+use crate::encode::{Encoder, payload_bytes};
+use crate::record::HEADER_BYTES;
+use crate::{CreateLog, Error, LogWriter, Result};
+use crate::create::prepare_file;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use terrace_vfs::{CreateOptions, Existing, MappedFile, Vfs};
+
+/// The smallest reservation: a map needs some bytes, and growing by less would be all system calls.
+const RESERVE_BYTES_MIN: u64 = 64 << 10;
+
+/// A log whose records are stored into a memory map of the file.
+#[derive(Debug)]
+pub struct MappedLog {
+    file: Option<Box<dyn MappedFile>>,
+    vfs: Arc<dyn Vfs>,
+    path: PathBuf,
+    encoder: Encoder,
+    /// By how much the file grows.
+    reserve_bytes: u64,
+    /// Length of the mapping.
+    mapped: u64,
+    len: u64,
+    synced: u64,
+}
+
+impl MappedLog {
+    fn dead(&self) -> Error {
+        Error::Dead { path: self.path.clone() }
+    }
+
+    /// Runs `act` on the file; an error kills the log.
+    #[inline]
+    fn with_file(&mut self, act: impl FnOnce(&mut dyn MappedFile) -> terrace_vfs::Result<()>) -> Result<()> {
+        let Some(file) = &mut self.file else {
+            return Err(self.dead());
+        };
+        match act(&mut **file) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.file = None;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Makes room for everything up to `end`.
+    #[cold]
+    fn grow(&mut self, end: u64) -> Result<()> {
+        // Taken out: a grow that fails leaves the log dead.
+        let Some(file) = self.file.take() else {
+            return Err(self.dead());
+        };
+        let longer = (end - self.mapped).div_ceil(self.reserve_bytes) * self.reserve_bytes + self.mapped;
+        file.finish(self.mapped)?;
+        let create = CreateOptions { preallocate_bytes: longer, existing: Existing::Reuse };
+        let file = self.vfs.create_mapped(&self.path, create)?;
+        self.mapped = longer;
+        self.file = Some(file);
+        Ok(())
+    }
+}
+
+impl LogWriter for MappedLog {
+    const NAME: &'static str = "mapped";
+    const KEEPS: bool = true;
+
+    fn create(vfs: &Arc<dyn Vfs>, path: &Path, options: CreateLog) -> Result<Self> {
+        let mut create = prepare_file(&**vfs, path, &options)?;
+        let reserve_bytes = options.preallocate_bytes.max(RESERVE_BYTES_MIN);
+        create.preallocate_bytes = reserve_bytes;
+        let mut file = vfs.create_mapped(path, create)?;
+        let encoder = Encoder::new(options.number);
+        let first = encoder.file_header(options.recycle.is_some());
+        file.store(HEADER_BYTES as u64, &first[HEADER_BYTES..])?;
+        file.store(0, &first[..HEADER_BYTES])?;
+        Ok(MappedLog {
+            file: Some(file),
+            vfs: Arc::clone(vfs),
+            path: path.to_owned(),
+            encoder,
+            reserve_bytes,
+            mapped: reserve_bytes,
+            len: first.len() as u64,
+            synced: 0,
+        })
+    }
+
+    #[inline]
+    fn append(&mut self, parts: &[&[u8]]) -> Result<u64> {
+        if self.file.is_none() {
+            return Err(self.dead());
+        }
+        let payload = payload_bytes(parts)?;
+        let offset = self.len;
+        let end = offset + (HEADER_BYTES + payload) as u64;
+        if end > self.mapped {
+            self.grow(end)?;
+        }
+        let header = self.encoder.data_header(offset, self.synced, payload, parts);
+        self.with_file(|file| {
+            let mut at = offset + HEADER_BYTES as u64;
+            for part in parts {
+                file.store(at, part)?;
+                at += part.len() as u64;
+            }
+            // Last: see *header last*.
+            file.store(offset, &header)
+        })?;
+        self.len = end;
+        Ok(offset)
+    }
+
+    /// Nothing to do: what is stored is the system's already.
+    fn hand_over(&mut self) -> Result<()> {
+        self.with_file(|_| Ok(()))
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        if self.synced == self.len {
+            return self.hand_over();
+        }
+        self.with_file(|file| file.sync())?;
+        self.synced = self.len;
+        Ok(())
+    }
+
+    fn len_bytes(&self) -> u64 {
+        self.len
+    }
+
+    fn synced_bytes(&self) -> u64 {
+        self.synced
+    }
+
+    fn close(mut self) -> Result<u64> {
+        // Durable before the trailer is stored, as its mark says.
+        self.sync()?;
+        let trailer = self.encoder.trailer(self.len);
+        let (offset, end) = (self.len, self.len + trailer.len() as u64);
+        if end > self.mapped {
+            self.grow(end)?;
+        }
+        self.with_file(|file| {
+            file.store(offset, &trailer)?;
+            file.sync()
+        })?;
+        let Some(file) = self.file.take() else {
+            return Err(self.dead());
+        };
+        // The cut need not be durable: what a power cut may bring back after the trailer is unwritten space.
+        file.finish(end)?;
+        Ok(end)
+    }
+}

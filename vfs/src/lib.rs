@@ -12,13 +12,14 @@ mod fault;
 mod mem;
 mod real;
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
 pub use error::{Error, Operation, Result};
-pub use fault::{Fault, FaultVfs};
-pub use mem::{CrashFate, MemVfs, PendingChange};
+pub use fault::{Attempt, Fault, FaultRule, FaultVfs};
+pub use mem::{ChangeKind, CrashFate, MemVfs, PendingChange};
 pub use real::RealVfs;
 
 /// How [`Vfs::create`] and [`Vfs::create_mapped`] prepare a file.
@@ -64,7 +65,7 @@ pub struct DirEntry {
 /// * Every error names its operation and path.
 ///
 /// Cost: each call is at most a few system calls. All methods may be called from many threads at once.
-pub trait Vfs: Debug + Send + Sync + 'static {
+pub trait Vfs: Any + Debug + Send + Sync + 'static {
     /// Makes a file to append to, its cursor at offset zero.
     fn create(&self, path: &Path, options: CreateOptions) -> Result<Box<dyn WriteFile>>;
 
@@ -111,7 +112,11 @@ pub trait WriteFile: Debug + Send {
     /// Makes all appended bytes, and the length needed to read them, durable.
     fn sync(&mut self) -> Result<()>;
 
-    /// Cuts the file to `len` bytes (giving back preallocated space).
+    /// Cuts the file to `len` bytes (giving back preallocated space), and moves the cursor there if it was beyond.
+    ///
+    /// # Errors
+    ///
+    /// When `len` is more than the file's length.
     fn truncate(&mut self, len: u64) -> Result<()>;
 }
 
@@ -135,7 +140,12 @@ pub trait MappedFile: Debug + Send {
     /// Makes everything stored durable.
     fn sync(&mut self) -> Result<()>;
 
-    /// Cuts the file to `len` bytes and ends the mapping.
+    /// Cuts the file to `len` bytes and ends the mapping. The cut is not synced: after a power cut the file may have
+    /// its old length again, with zeros (or, reused, old bytes) after what was stored.
+    ///
+    /// # Errors
+    ///
+    /// When `len` is more than the file's length.
     fn finish(self: Box<Self>, len: u64) -> Result<()>;
 }
 

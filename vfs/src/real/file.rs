@@ -1,0 +1,170 @@
+//! Files of the operating system: appended to, read, locked.
+
+use super::os;
+use super::positional::PositionalFile;
+use crate::{CreateOptions, Error, Existing, FileLock, Operation, ReadFile, Result, WriteFile};
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What every call on a file says after one has failed.
+pub(super) fn dead() -> io::Error {
+    io::Error::other("an earlier write, sync or cut of this file failed, so that its state is unknown")
+}
+
+/// Makes or opens a file to write to, `reserve_bytes` long or as long as it was. A file that was made is removed again
+/// when the space is not there, and one that was there gets its length back.
+pub(super) fn create(path: &Path, options: CreateOptions) -> io::Result<(PositionalFile, os::Reservation)> {
+    let mut open = os::options();
+    open.read(true).write(true);
+    match options.existing {
+        Existing::Refuse => open.create_new(true),
+        Existing::Truncate => open.create(true).truncate(true),
+        Existing::Reuse => open.create(true).truncate(false),
+    };
+    let file = os::open(&open, path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(not_a_file(found.is_dir()));
+    }
+    match os::reserve(&file, options.preallocate_bytes) {
+        Ok(reservation) => Ok((PositionalFile::new(file), reservation)),
+        Err(error) => {
+            // Best effort: the first error is the one that the caller must see.
+            let _ = file.set_len(found.len());
+            if options.existing == Existing::Refuse {
+                #[expect(clippy::disallowed_methods, reason = "this is the door")]
+                let _ = std::fs::remove_file(path);
+            }
+            Err(error)
+        }
+    }
+}
+
+fn not_a_file(is_dir: bool) -> io::Error {
+    if is_dir {
+        io::ErrorKind::IsADirectory.into()
+    } else {
+        io::Error::new(io::ErrorKind::InvalidInput, "neither a file nor a folder")
+    }
+}
+
+/// A file being appended to.
+#[derive(Debug)]
+pub(super) struct RealWriteFile {
+    file: PositionalFile,
+    path: PathBuf,
+    offset: u64,
+    dead: bool,
+}
+
+impl RealWriteFile {
+    pub(super) fn create(path: &Path, options: CreateOptions) -> Result<Self> {
+        let (file, _) = create(path, options).map_err(|e| Error::new(Operation::Create, path, e))?;
+        Ok(RealWriteFile { file, path: path.to_owned(), offset: 0, dead: false })
+    }
+
+    /// Runs one call; any failure is the last.
+    fn call(
+        &mut self,
+        operation: Operation,
+        f: impl FnOnce(&PositionalFile) -> io::Result<()>,
+    ) -> Result<()> {
+        let answer = if self.dead { Err(dead()) } else { f(&self.file) };
+        answer.map_err(|source| {
+            self.dead = true;
+            Error::new(operation, &self.path, source).at(self.offset)
+        })
+    }
+}
+
+impl WriteFile for RealWriteFile {
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        let offset = self.offset;
+        self.call(Operation::Append, |file| file.write_all_at(bytes, offset))?;
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.call(Operation::Sync, PositionalFile::sync_data)
+    }
+
+    fn truncate(&mut self, len: u64) -> Result<()> {
+        self.call(Operation::Truncate, |file| {
+            if len > file.metadata()?.len() {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "cut beyond the end of the file"));
+            }
+            file.set_len(len)
+        })?;
+        self.offset = self.offset.min(len);
+        Ok(())
+    }
+}
+
+/// A file being read.
+#[derive(Debug)]
+pub(super) struct RealReadFile {
+    file: PositionalFile,
+    path: PathBuf,
+}
+
+impl RealReadFile {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let open = || {
+            let file = os::open(os::options().read(true), path)?;
+            let found = file.metadata()?;
+            if found.is_file() { Ok(file) } else { Err(not_a_file(found.is_dir())) }
+        };
+        let file = open().map_err(|e| Error::new(Operation::Open, path, e))?;
+        Ok(RealReadFile { file: PositionalFile::new(file), path: path.to_owned() })
+    }
+}
+
+impl ReadFile for RealReadFile {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        self.file
+            .read_exact_at(buf, offset)
+            .map_err(|e| Error::new(Operation::Read, &self.path, e).at(offset))
+    }
+
+    fn len(&self) -> Result<u64> {
+        let found = self.file.metadata().map_err(|e| Error::new(Operation::Len, &self.path, e))?;
+        Ok(found.len())
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn will_read(&self, offset: u64, len: u64) {
+        self.file.with(|file| os::will_read(file, offset, len));
+    }
+}
+
+/// The lock belongs to the open file, and goes when that is closed.
+#[derive(Debug)]
+pub(super) struct RealLock {
+    _file: File,
+}
+
+impl RealLock {
+    pub(super) fn take(path: &Path) -> Result<Self> {
+        let take = || {
+            let file = os::open(os::options().read(true).write(true).create(true).truncate(false), path)?;
+            match file.try_lock() {
+                Ok(()) => Ok(file),
+                Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+                Err(TryLockError::Error(e)) => Err(e),
+            }
+        };
+        let file = take().map_err(|e| Error::new(Operation::Lock, path, e))?;
+        Ok(RealLock { _file: file })
+    }
+}
+
+impl FileLock for RealLock {}

@@ -1,0 +1,48 @@
+//! A shared memory map that is only stored into.
+//!
+//! The map is never borrowed as a slice: another process may change the file under it, and Rust's references promise
+//! that nobody does. A raw copy into it makes no such promise.
+#![expect(unsafe_code, reason = "std has no memory maps; one bounds-checked copy into one")]
+
+use memmap2::{MmapOptions, MmapRaw};
+use std::fs::File;
+use std::io;
+
+/// A writable map of the first bytes of a file.
+#[derive(Debug)]
+pub(super) struct Map {
+    map: MmapRaw,
+}
+
+impl Map {
+    /// Maps the first `len` bytes, whose space the caller has reserved.
+    pub(super) fn new(file: &File, len: u64) -> io::Result<Self> {
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        Ok(Map { map: MmapOptions::new().len(len).map_raw(file)? })
+    }
+
+    /// Copies `bytes` to `offset`. False, and nothing is done, when that is not wholly inside the map.
+    #[must_use]
+    pub(super) fn store(&mut self, offset: u64, bytes: &[u8]) -> bool {
+        let Some(offset) = usize::try_from(offset).ok().filter(|o| *o <= self.map.len()) else {
+            return false;
+        };
+        if bytes.len() > self.map.len() - offset {
+            return false;
+        }
+        // SAFETY: offset <= len was checked above, so that the result is inside the mapping or one past its end.
+        let to = unsafe { self.map.as_mut_ptr().add(offset) };
+        // SAFETY: offset + bytes.len() <= len was checked above; the pages are mapped writable until `self.map` is
+        // dropped, and their space was reserved and is not cut while the map lives (`RealMappedFile` owns both), so
+        // that the store can not fault; `bytes` is a live Rust slice, which never overlaps a mapping that no
+        // reference was ever made to; `&mut self` keeps other stores of this process away.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        true
+    }
+
+    /// Hands stored bytes to the file where syncing the file does not see them.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        // Linux finds the dirty pages of a map when it syncs the file; POSIX promises that for msync only.
+        if cfg!(any(target_os = "linux", target_os = "android")) { Ok(()) } else { self.map.flush() }
+    }
+}

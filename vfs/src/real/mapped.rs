@@ -1,0 +1,114 @@
+//! A file of fixed length that is stored into: through a memory map where that is safe, by writes elsewhere.
+//!
+//! A store into a map costs a copy and no system call, and the pages belong to the kernel at once, so that it survives
+//! the death of the process exactly as a write does. Its danger: a page without space behind it kills the process when
+//! it is stored to. So the space is reserved first, and a map is made only where the file system overwrites reserved
+//! space in place (ext2 to ext4, XFS, tmpfs); on all others the same trait is served by positional writes.
+//!
+//! Invariant *space*: while `map` is `Some`, the file is at least `len` bytes long and all of it is reserved; nothing
+//! here cuts the file before the map is gone. A stranger who cuts it under us is answered with SIGBUS by the system.
+
+use super::file::{create, dead};
+#[cfg(unix)]
+use super::map::Map;
+#[cfg(unix)]
+use super::os;
+use super::positional::PositionalFile;
+use crate::{CreateOptions, Error, MappedFile, Operation, Result};
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug)]
+pub(super) struct RealMappedFile {
+    #[cfg(unix)]
+    map: Option<Map>,
+    file: PositionalFile,
+    path: PathBuf,
+    len: u64,
+    dead: bool,
+}
+
+impl RealMappedFile {
+    pub(super) fn create(path: &Path, options: CreateOptions) -> Result<Self> {
+        let error = |e| Error::new(Operation::CreateMapped, path, e);
+        let len = options.preallocate_bytes;
+        #[cfg_attr(not(unix), expect(unused_variables, reason = "only a map needs to know"))]
+        let (file, reservation) = create(path, options).map_err(error)?;
+        if file.metadata().map_err(error)?.len() > len {
+            file.set_len(len).map_err(error)?; // a longer file that is reused
+        }
+        #[cfg(unix)]
+        let safe = len > 0 && reservation == os::Reservation::Held && file.with(os::overwrites_in_place);
+        Ok(RealMappedFile {
+            // A refused map (no address space, no maps here) costs speed and nothing else.
+            #[cfg(unix)]
+            map: if safe { file.with(|f| Map::new(f, len)).ok() } else { None },
+            file,
+            path: path.to_owned(),
+            len,
+            dead: false,
+        })
+    }
+
+    fn store_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        #[cfg(unix)]
+        if let Some(map) = &mut self.map {
+            return if map.store(offset, bytes) { Ok(()) } else { Err(outside()) };
+        }
+        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > self.len) {
+            return Err(outside());
+        }
+        let written = self.file.write_all_at(bytes, offset);
+        self.dead = written.is_err();
+        written
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        if self.dead {
+            return Err(dead());
+        }
+        if len > self.len {
+            return Err(outside());
+        }
+        self.flush()?;
+        #[cfg(unix)]
+        drop(self.map.take()); // before the cut: invariant *space*
+        self.file.set_len(len)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        #[cfg(unix)]
+        if let Some(map) = &self.map {
+            map.flush()?;
+        }
+        Ok(())
+    }
+}
+
+fn outside() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "store outside the file")
+}
+
+impl MappedFile for RealMappedFile {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn store(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let stored = if self.dead { Err(dead()) } else { self.store_at(offset, bytes) };
+        stored.map_err(|e| Error::new(Operation::Store, &self.path, e).at(offset))
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        let synced = if self.dead { Err(dead()) } else { self.flush().and_then(|()| self.file.sync_data()) };
+        synced.map_err(|e| {
+            self.dead = true;
+            Error::new(Operation::Sync, &self.path, e)
+        })
+    }
+
+    fn finish(mut self: Box<Self>, len: u64) -> Result<()> {
+        let finished = self.cut(len);
+        finished.map_err(|e| Error::new(Operation::Truncate, &self.path, e))
+    }
+}

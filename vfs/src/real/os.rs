@@ -1,0 +1,137 @@
+//! The calls that differ from system to system: reserving space, read-ahead, syncing a folder.
+//!
+//! Each has a portable fallback, so that only speed and the reservation are lost elsewhere.
+#![cfg_attr(
+    any(target_os = "linux", target_os = "android"),
+    expect(unsafe_code, reason = "fallocate, posix_fadvise and fstatfs have no safe wrapper in std")
+)]
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// What came of asking for space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reservation {
+    /// The file has its length and the space for it.
+    Held,
+    /// The file has its length; the file system can not promise the space.
+    LengthOnly,
+}
+
+/// Makes the file at least `len` bytes long, with space behind all of it where the file system can.
+pub(super) fn reserve(file: &File, len: u64) -> io::Result<Reservation> {
+    let answer = system::fallocate(file, len);
+    match answer {
+        Ok(()) => return Ok(Reservation::Held),
+        Err(e) if e.kind() == io::ErrorKind::Unsupported => {}
+        Err(e) => return Err(e),
+    }
+    if file.metadata()?.len() < len {
+        file.set_len(len)?;
+    }
+    Ok(Reservation::LengthOnly)
+}
+
+/// Opens options that never block on a pipe: whoever puts one in place of a file gets an error, not a hang.
+pub(super) fn options() -> OpenOptions {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "the flag is for Unix"))]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    options
+}
+
+/// Makes the names in a folder durable.
+#[cfg(unix)]
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    let file = open(options().read(true), dir)?;
+    // Otherwise a file given by mistake would be synced, and the names would not be.
+    if !file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    file.sync_all()
+}
+
+/// Systems without a sync of folders journal their names; all that is left is to say whether it is one.
+#[cfg(not(unix))]
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    if std::fs::metadata(dir)?.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+}
+
+/// Opens `path`.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub(super) fn open(options: &OpenOptions, path: &Path) -> io::Result<File> {
+    options.open(path)
+}
+
+pub(super) use system::{overwrites_in_place, will_read};
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod system {
+    use super::{File, io};
+    use std::mem::MaybeUninit;
+    use std::os::fd::AsRawFd;
+
+    /// `fallocate` of the first `len` bytes. `Unsupported` when the file system or the kernel has none.
+    pub(in super::super) fn fallocate(file: &File, len: u64) -> io::Result<()> {
+        if len == 0 {
+            return Ok(()); // the call refuses an empty range
+        }
+        let len = libc::off64_t::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?;
+        loop {
+            // SAFETY: the descriptor is open for as long as `file` is borrowed; the call touches no memory.
+            let code = unsafe { libc::fallocate64(file.as_raw_fd(), 0, 0, len) };
+            if code == 0 {
+                return Ok(());
+            }
+            let error = io::Error::last_os_error();
+            match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EOPNOTSUPP | libc::ENOSYS) => return Err(io::ErrorKind::Unsupported.into()),
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Whether writing to reserved space can never run out of space: file systems that overwrite in place. Btrfs and
+    /// others that copy on write, network file systems and anything unknown may refuse at the moment of the write.
+    pub(in super::super) fn overwrites_in_place(file: &File) -> bool {
+        const EXT2_TO_4: u64 = 0xEF53;
+        const XFS: u64 = 0x5846_5342;
+        const TMPFS: u64 = 0x0102_1994;
+        let mut found = MaybeUninit::<libc::statfs64>::uninit();
+        // SAFETY: the descriptor is open for as long as `file` is borrowed; `found` has room for the answer.
+        let code = unsafe { libc::fstatfs64(file.as_raw_fd(), found.as_mut_ptr()) };
+        if code != 0 {
+            return false;
+        }
+        // SAFETY: the call succeeded, so that it filled `found`.
+        let found = unsafe { found.assume_init() };
+        matches!(found.f_type as u64, EXT2_TO_4 | XFS | TMPFS)
+    }
+
+    /// Starts read-ahead. Only a hint, so that a refusal is nobody's concern.
+    pub(in super::super) fn will_read(file: &File, offset: u64, len: u64) {
+        let (Ok(offset), Ok(len)) = (libc::off64_t::try_from(offset), libc::off64_t::try_from(len)) else {
+            return;
+        };
+        // SAFETY: the descriptor is open for as long as `file` is borrowed; the call touches no memory.
+        unsafe { libc::posix_fadvise64(file.as_raw_fd(), offset, len, libc::POSIX_FADV_WILLNEED) };
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod system {
+    use super::{File, io};
+
+    pub(in super::super) fn fallocate(_file: &File, len: u64) -> io::Result<()> {
+        if len == 0 { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
+    }
+
+    pub(in super::super) fn overwrites_in_place(_file: &File) -> bool {
+        false
+    }
+
+    pub(in super::super) fn will_read(_file: &File, _offset: u64, _len: u64) {}
+}

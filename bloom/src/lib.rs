@@ -5,6 +5,8 @@
 
 #[cfg(feature = "blocked")]
 mod blocked;
+#[cfg(any(feature = "standard", feature = "blocked"))]
+mod footer;
 mod hash;
 mod set;
 #[cfg(feature = "standard")]
@@ -12,7 +14,7 @@ mod standard;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-use core::fmt::Debug;
+use core::fmt;
 
 #[cfg(feature = "blocked")]
 pub use blocked::{BlockedBloom, BlockedReader};
@@ -29,11 +31,10 @@ pub struct FilterId(
 );
 
 /// A filter's bytes can not be what its builder wrote, or its kind is not known here.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FilterError {
-    /// The bytes have an impossible length or header.
-    #[error("damaged {filter} filter: {what}")]
+    /// The bytes have an impossible length or footer.
     Damaged {
         /// Which filter.
         filter: &'static str,
@@ -41,7 +42,6 @@ pub enum FilterError {
         what: &'static str,
     },
     /// The kind is not compiled in; names the feature that would do it where it is one of ours.
-    #[error("filter kind {} is not known here{}", id.0, feature.map(|f| format!(" (feature `{f}` of terrace-bloom)")).unwrap_or_default())]
     Unknown {
         /// The kind found in the file.
         id: FilterId,
@@ -49,6 +49,20 @@ pub enum FilterError {
         feature: Option<&'static str>,
     },
 }
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FilterError::Damaged { filter, what } => write!(f, "damaged {filter} filter: {what}"),
+            FilterError::Unknown { id, feature: None } => write!(f, "filter kind {} is not known here", id.0),
+            FilterError::Unknown { id, feature: Some(feature) } => {
+                write!(f, "filter kind {} is not compiled in (feature `{feature}` of terrace-bloom)", id.0)
+            }
+        }
+    }
+}
+
+impl core::error::Error for FilterError {}
 
 /// A kind of filter: builds a set's stored form, and answers from it.
 ///

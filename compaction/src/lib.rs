@@ -9,8 +9,12 @@
 #![forbid(unsafe_code)]
 
 mod cut;
+mod edit;
+mod guard;
 #[cfg(feature = "leveled")]
 mod leveled;
+#[cfg(any(feature = "leveled", feature = "tiered"))]
+mod pressure;
 mod shape;
 mod survivors;
 mod task;
@@ -22,10 +26,11 @@ mod tiered;
 use core::fmt::Debug;
 
 pub use cut::{CutOptions, OutputCutter};
+pub use guard::OlderTables;
 #[cfg(feature = "leveled")]
 pub use leveled::{LeveledOptions, LeveledPicker};
-pub use shape::{Level, Run, RunId, Shape, ShapeEdit, ShapeError, TableId, TableMeta};
-pub use survivors::{Survivors, SurvivorStats};
+pub use shape::{LEVELS_MAX, Level, Run, RunId, Shape, ShapeEdit, ShapeError, TableId, TableMeta, Totals};
+pub use survivors::{SurvivorStats, Survivors};
 pub use task::{Output, Plan, Reason, Task, TaskKind};
 #[cfg(feature = "tiered")]
 pub use tiered::{TieredOptions, TieredPicker};

@@ -8,16 +8,21 @@ use crate::shape::{RunId, TableId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Into the run `run` of `level`, between its tables; the inputs from that run are replaced.
+    ///
+    /// No input may be older than that run. The run must exist when the task is picked; when another task has emptied it meanwhile,
+    /// [`crate::Shape::apply`] makes it anew where [`Output::NewRun`] would.
     IntoRun {
         /// The level.
         level: usize,
-        /// The run, which must exist.
+        /// The run.
         run: RunId,
     },
-    /// As a run of its own in `level`, put in front (newest) of the runs that hold no input and are older than the inputs: at the
-    /// place of the newest input run of that level, or in front of all its runs when no input is from that level.
+    /// As a run of its own in `level`: right behind (older than) the oldest run of that level that holds an input, or in front of all its
+    /// runs when no input is from that level (a flush, which has no inputs, thus becomes the newest run).
+    ///
+    /// No input may be from a deeper level.
     NewRun {
-        /// The level, which may be one past the deepest.
+        /// The level, below [`crate::LEVELS_MAX`]; it may be deeper than any so far.
         level: usize,
         /// The new run's name, chosen by whoever executes; `None` in a plan.
         run: Option<RunId>,
@@ -100,7 +105,9 @@ impl fmt::Display for Reason {
             Reason::LevelSize { level, bytes, target_bytes } => {
                 write!(f, "level {level} holds {bytes} bytes, target {target_bytes}")
             }
-            Reason::SimilarRuns { runs, ratio } => write!(f, "{runs} runs of similar size (ratio {ratio:.2})"),
+            Reason::SimilarRuns { runs, ratio } => {
+                write!(f, "{runs} runs of similar size (ratio {ratio:.2})")
+            }
             Reason::RunCount { runs, runs_max } => write!(f, "{runs} runs, at most {runs_max} wanted"),
             Reason::SpaceAmplification { percent, percent_max } => {
                 write!(f, "{percent} % of space above the last run, bound {percent_max} %")

@@ -1,0 +1,163 @@
+//! Bringing several runs into one: level 0 into the base level, level 0 within itself, and levels that should be one run but are not.
+
+use std::sync::Arc;
+
+use super::Picking;
+use crate::shape::{Run, TableMeta, sum_bytes};
+use crate::task::{Output, Reason, TaskKind};
+
+/// A table with the number of its run, newest first.
+type Placed<'a> = (usize, &'a Arc<TableMeta>);
+
+/// Splits tables into groups so that tables which overlap, directly or through others, are in one: O(n log n).
+fn linked_groups(mut tables: Vec<Placed<'_>>) -> Vec<Vec<Placed<'_>>> {
+    tables.sort_by(|a, b| a.1.smallest_key.cmp(&b.1.smallest_key).then(a.0.cmp(&b.0)));
+    let mut groups: Vec<Vec<Placed<'_>>> = Vec::new();
+    let mut reach: Option<&[u8]> = None;
+    for placed in tables {
+        let linked = reach.is_some_and(|reach| placed.1.smallest_key.as_slice() <= reach);
+        let largest = placed.1.largest_key.as_slice();
+        reach = Some(if linked { reach.map_or(largest, |reach| reach.max(largest)) } else { largest });
+        match groups.last_mut() {
+            Some(group) if linked => group.push(placed),
+            _ => groups.push(vec![placed]),
+        }
+    }
+    groups
+}
+
+impl Picking<'_> {
+    /// Groups of tables of `runs` (newest first) that may go to an older place together, biggest first: linked, idle, and with every older
+    /// table of these runs that they overlap. The second answer counts tables left out because one of their elders is claimed.
+    fn movable_groups<'r>(&self, runs: &'r [Run]) -> (Vec<Vec<Placed<'r>>>, usize) {
+        let all = runs
+            .iter()
+            .enumerate()
+            .flat_map(|(number, run)| run.tables.iter().map(move |table| (number, table)));
+        let (mut movable, mut blocked) = (Vec::new(), 0);
+        for group in linked_groups(all.collect()) {
+            let oldest_claimed =
+                group.iter().filter(|(_, table)| self.claimed.contains(&table.id)).map(|(run, _)| *run).max();
+            let Some(oldest_claimed) = oldest_claimed else {
+                movable.push(group);
+                continue;
+            };
+            // Older than every claimed one: these overlap no elder that stays.
+            let (older, rest): (Vec<_>, Vec<_>) =
+                group.into_iter().partition(|(run, _)| *run > oldest_claimed);
+            blocked += rest.len();
+            movable.extend(linked_groups(older));
+        }
+        movable.sort_by_key(|group| core::cmp::Reverse(sum_bytes(group.iter().map(|(_, table)| *table))));
+        (movable, blocked)
+    }
+
+    /// Makes tasks that bring `runs` into the run `into`, or into a new run of `level`. How many were made, and what was in the way.
+    fn drain(&mut self, runs: &[Run], into: Option<&Run>, level: usize, reason: &Reason) -> (usize, usize) {
+        let (groups, mut blocked) = self.movable_groups(runs);
+        let output =
+            into.map_or(Output::NewRun { level, run: None }, |run| Output::IntoRun { level, run: run.id });
+        let mut made = 0;
+        for group in groups {
+            if self.full() {
+                break;
+            }
+            let Some(smallest) = group.iter().map(|(_, table)| &table.smallest_key).min() else { continue };
+            let Some(largest) = group.iter().map(|(_, table)| &table.largest_key).max() else { continue };
+            let overlapping = into.map_or(&[][..], |run| run.overlapping(smallest, largest));
+            if overlapping.iter().any(|table| self.claimed.contains(&table.id)) {
+                blocked += group.len();
+                continue;
+            }
+            let light = self.overlap_bytes_below(level, smallest, largest)
+                <= self.options.grandparent_overlap_bytes_max;
+            let kind = match group.len() == 1 && overlapping.is_empty() && light {
+                true => TaskKind::Move,
+                false => TaskKind::Merge,
+            };
+            let inputs = group
+                .iter()
+                .map(|(_, table)| table.id)
+                .chain(overlapping.iter().map(|table| table.id))
+                .collect();
+            self.push(kind, inputs, output, reason.clone());
+            made += 1;
+            if into.is_none() {
+                // Another would make a second run of an empty level.
+                break;
+            }
+        }
+        (made, blocked)
+    }
+
+    /// Makes one run of a level that holds several: the newer ones go into the oldest.
+    pub(super) fn consolidate(&mut self, level: usize) {
+        let Some((oldest, newer)) = self.shape.runs_of(level).split_last() else { return };
+        let reason = Reason::RunCount { runs: newer.len() + 1, runs_max: 1 };
+        let (_, blocked) = self.drain(newer, Some(oldest), level, &reason);
+        if blocked > 0 {
+            self.remarks.push(format!(
+                "level {level} has {} runs; {blocked} tables wait for busy ones",
+                newer.len() + 1
+            ));
+        }
+    }
+
+    pub(super) fn pick_level_0(&mut self) {
+        let shape = self.shape;
+        let runs = shape.runs_of(0);
+        let reason = Reason::Level0Runs { runs: runs.len(), trigger: self.options.l0_runs_trigger };
+        let base = self.targets.l0_into;
+        let base_runs = shape.runs_of(base);
+        if base_runs.len() > 1 {
+            self.remarks.push(format!("level 0 waits until the runs of level {base} are one"));
+            self.merge_within_level_0(&reason);
+            return;
+        }
+        if self.is_tiny_against(base_runs.first()) && self.merge_within_level_0(&reason) {
+            return;
+        }
+        let (made, blocked) = self.drain(runs, base_runs.first(), base, &reason);
+        if blocked > 0 && !self.full() {
+            self.remarks.push(format!("{blocked} tables of level 0 wait for busy ones"));
+            if made == 0 {
+                self.merge_within_level_0(&reason);
+            }
+        }
+    }
+
+    /// Whether to bring level 0 down would rewrite so much of the base that merging it within itself is cheaper for now.
+    fn is_tiny_against(&self, base: Option<&Run>) -> bool {
+        let Some(base) = base else { return false };
+        let (runs, mut overlapping) = (self.shape.runs_of(0), 0_u64);
+        let tables = || runs.iter().flat_map(|run| &run.tables);
+        let smallest = tables().map(|table| &table.smallest_key).min();
+        let largest = tables().map(|table| &table.largest_key).max();
+        if let (Some(smallest), Some(largest)) = (smallest, largest) {
+            overlapping = sum_bytes(base.overlapping(smallest, largest));
+        }
+        sum_bytes(tables()).saturating_mul(self.options.size_ratio) < overlapping
+    }
+
+    /// Merges the newest idle runs of level 0, as many as are worth it; at least as many as the trigger, and two. Whether it did.
+    fn merge_within_level_0(&mut self, reason: &Reason) -> bool {
+        let runs = self.shape.runs_of(0);
+        let idle =
+            runs.iter().take_while(|run| run.tables.iter().all(|table| !self.claimed.contains(&table.id)));
+        let (mut count, mut bytes) = (0_usize, 0_u64);
+        for run in idle {
+            // Stop where a further run would raise the bytes written for each run that goes.
+            let more = bytes.saturating_add(run.file_bytes());
+            if count >= 2 && u128::from(more) * (count as u128 - 1) > u128::from(bytes) * count as u128 {
+                break;
+            }
+            (count, bytes) = (count + 1, more);
+        }
+        if count < self.options.l0_runs_trigger.max(2) || self.full() {
+            return false;
+        }
+        let inputs = runs[..count].iter().flat_map(|run| &run.tables).map(|table| table.id).collect();
+        self.push(TaskKind::Merge, inputs, Output::NewRun { level: 0, run: None }, reason.clone());
+        true
+    }
+}

@@ -1,0 +1,76 @@
+//! Level targets, from the largest level upwards.
+//!
+//! The last level's target is what the largest level holds; each level above has the `size_ratio`-th part, up to the *base level*, the first
+//! whose target is at most `base_level_bytes`. Levels above the base have no target: they should be empty.
+//!
+//! A tree that shrinks would move its base one level down each time its size falls below a power of the ratio, and back again when it
+//! grows. So a level in use just above the base stays the base until its target is a quarter of what a base needs: the tree's own shape is the
+//! hysteresis, since a picker has no memory.
+
+use super::LeveledOptions;
+use crate::shape::Shape;
+
+/// What each level should hold.
+pub(super) struct Targets {
+    /// Bytes for each level, levels past the shape's included; 0 for level 0 and those above the base.
+    pub(super) bytes: Vec<u64>,
+    /// The highest level with a target.
+    pub(super) base: usize,
+    /// The level that level 0 is compacted into: the base, or one above it that is still in use and in the way.
+    pub(super) l0_into: usize,
+    /// The deepest level.
+    pub(super) last: usize,
+}
+
+impl Targets {
+    pub(super) fn of(shape: &Shape, options: &LeveledOptions) -> Self {
+        let last = (options.levels_max - 1).max(shape.levels.len().saturating_sub(1));
+        let level_bytes: Vec<u64> = shape.levels.iter().map(|level| level.file_bytes()).collect();
+        let largest = level_bytes.iter().skip(1).copied().max().unwrap_or(0);
+        let in_use = level_bytes.iter().skip(1).position(|&bytes| bytes > 0).map(|index| index + 1);
+        let (ratio, base_bytes) = (options.size_ratio, options.base_level_bytes);
+        let mut bytes = vec![0; last + 1];
+        bytes[last] = largest.max(base_bytes);
+        let mut base = last;
+        while base > 1 && bytes[base] > base_bytes {
+            bytes[base - 1] = bytes[base] / ratio;
+            base -= 1;
+        }
+        if base == 1 {
+            // More data than the levels were laid out for: the first level takes its share, if that is more than wanted.
+            bytes[1] = bytes[1].max(1);
+        }
+        if let Some(in_use) = in_use
+            && in_use + 1 == base
+            && largest > 0
+        {
+            let derived = bytes[base] / ratio;
+            let least = base_bytes / ratio;
+            if derived >= least / 4 {
+                bytes[in_use] = derived.max(least);
+                base = in_use;
+            }
+        }
+        Targets { bytes, base, l0_into: in_use.map_or(base, |in_use| in_use.min(base)), last }
+    }
+
+    /// Bytes to be read and written until every level is within its target, as RocksDB estimates them: what overflows a level, times one
+    /// plus the ratio to the level below, carried on downwards.
+    pub(super) fn debt_bytes(&self, shape: &Shape, options: &LeveledOptions) -> u64 {
+        let level_bytes = |level: usize| shape.levels.get(level).map_or(0, |level| level.file_bytes());
+        let (mut debt, mut carried) = (0_u64, 0_u64);
+        if shape.runs_of(0).len() >= options.l0_runs_trigger {
+            carried = level_bytes(0);
+            debt = carried.saturating_add(level_bytes(self.l0_into));
+        }
+        for level in self.l0_into..self.last {
+            let bytes = level_bytes(level).saturating_add(carried);
+            carried = bytes.saturating_sub(self.bytes[level]);
+            if carried > 0 {
+                let below = level_bytes(level + 1) as f64 / bytes.max(1) as f64;
+                debt = debt.saturating_add((carried as f64 * (1.0 + below)) as u64);
+            }
+        }
+        debt
+    }
+}

@@ -1,0 +1,331 @@
+//! Size-tiered compaction.
+//!
+//! The tree is one list of sorted runs from the newest to the oldest. When several neighbours in age are of similar size they are merged
+//! into one, so that a version is rewritten about once for each time the data grows by the merge width (Cassandra's
+//! `SizeTieredCompactionStrategy`, RocksDB's universal compaction). Only *neighbours in age* merge: joining runs around one that stays would carry
+//! versions past it. Cassandra can ignore this, since it compares timestamps when it reads.
+//!
+//! Three triggers, in this order:
+//!
+//! 1. *space*: the runs above the oldest hold more than `space_amplification_percent_max` of its bytes: merge everything;
+//! 2. *similar*: a window of `merge_width_min` to `merge_width_max` runs, the greatest at most `size_ratio` times the least (runs up to
+//!    `small_run_bytes` count as equal); of several windows the one that costs the fewest bytes for each run it removes;
+//! 3. *count*: more than `runs_max` runs: the cheapest window that brings the count back.
+//!
+//! None acts on fewer than `merge_width_min` runs, so that a small tree is left in peace.
+//!
+//! *Levels are tiers*: flushes come to level 0; a merge of runs of one level that reaches its oldest run goes to the front of the next level; any
+//! other merge stays at the level of its oldest input, at that one's place. At the deepest level all merges stay. The level says
+//! no more than how often the data was merged; the order law holds because windows are contiguous.
+//!
+//! Runs whose tables are all disjoint (a sequential load) are joined without being rewritten.
+//!
+//! Costs: with n tables and r runs O(n + r · merge_width_max). Write amplification about log of the number of flushes to the base of the merge width,
+//! plus (1 + a) / a for space amplification a. Read amplification up to `runs_max` and more under load; a full merge needs as much free
+//! space as the tree has data.
+
+use crate::pressure::ramp;
+use crate::shape::{LEVELS_MAX, Run, Shape};
+use crate::task::{Output, Plan, Reason, Task, TaskKind};
+use crate::{CompactionPicker, PickContext};
+
+/// How a [`TieredPicker`] decides. Numbers that make no sense are moved to the nearest that do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TieredOptions {
+    /// The fewest runs merged at once; at least 2.
+    pub merge_width_min: usize,
+    /// The most runs merged at once for similarity or count.
+    pub merge_width_max: usize,
+    /// Runs are similar when the greatest is at most this many times the least; at least 1.
+    pub size_ratio: f64,
+    /// Runs up to this size are all alike.
+    pub small_run_bytes: u64,
+    /// The most runs wanted in the tree; at least `merge_width_min`. Pressure is 0 up to half of it more.
+    pub runs_max: usize,
+    /// Runs in the tree at which pressure is a quarter.
+    pub runs_slow: usize,
+    /// Runs in the tree at which pressure is 1.
+    pub runs_stop: usize,
+    /// The bound for bytes above the oldest run, in percent of its bytes.
+    pub space_amplification_percent_max: u64,
+    /// The size to cut outputs at.
+    pub target_table_bytes: u64,
+    /// Levels with level 0; from 2 to [`LEVELS_MAX`].
+    pub levels_max: usize,
+}
+
+impl Default for TieredOptions {
+    fn default() -> Self {
+        TieredOptions {
+            merge_width_min: 4,
+            merge_width_max: 32,
+            size_ratio: 1.5,
+            small_run_bytes: 4 << 20,
+            runs_max: 16,
+            runs_slow: 32,
+            runs_stop: 64,
+            space_amplification_percent_max: 200,
+            target_table_bytes: 256 << 20,
+            levels_max: 7,
+        }
+    }
+}
+
+impl TieredOptions {
+    fn sane(mut self) -> Self {
+        self.merge_width_min = self.merge_width_min.max(2);
+        self.merge_width_max = self.merge_width_max.max(self.merge_width_min);
+        // Not `max`: a ratio that is no number becomes 1 as well.
+        self.size_ratio = if self.size_ratio >= 1.0 { self.size_ratio } else { 1.0 };
+        self.runs_max = self.runs_max.max(self.merge_width_min);
+        self.runs_slow = self.runs_slow.max(self.runs_max + self.runs_max / 2);
+        self.runs_stop = self.runs_stop.max(self.runs_slow);
+        self.target_table_bytes = self.target_table_bytes.max(1);
+        self.levels_max = self.levels_max.clamp(2, LEVELS_MAX);
+        self
+    }
+}
+
+/// Size-tiered compaction; the file's head tells how it works.
+#[derive(Clone, Debug)]
+pub struct TieredPicker {
+    options: TieredOptions,
+}
+
+impl TieredPicker {
+    /// A picker with these options.
+    #[must_use]
+    pub fn new(options: TieredOptions) -> Self {
+        TieredPicker { options: options.sane() }
+    }
+
+    /// Its options, as moved into bounds.
+    #[must_use]
+    pub fn options(&self) -> &TieredOptions {
+        &self.options
+    }
+}
+
+impl Default for TieredPicker {
+    fn default() -> Self {
+        TieredPicker::new(TieredOptions::default())
+    }
+}
+
+impl CompactionPicker for TieredPicker {
+    fn name(&self) -> &'static str {
+        "tiered"
+    }
+
+    fn pick(&self, shape: &Shape, context: &PickContext) -> Plan {
+        let mut picking = Picking::new(&self.options, shape, context);
+        let debt_bytes = picking.debt_bytes();
+        picking.run(context.tasks_max);
+        let (start, slow, stop) = (picking.count_start(), self.options.runs_slow, self.options.runs_stop);
+        let pressure = ramp(picking.runs.len() as f64, start as f64, slow as f64, stop as f64);
+        Plan { tasks: picking.tasks, pressure, debt_bytes, remarks: picking.remarks }
+    }
+}
+
+/// A run in the list of all.
+struct ListedRun<'a> {
+    level: usize,
+    run: &'a Run,
+    bytes: u64,
+    /// Busy, or an input of a task picked before.
+    taken: bool,
+}
+
+/// A stretch of neighbours to merge.
+#[derive(Clone, Copy)]
+struct Window {
+    from: usize,
+    to: usize,
+    bytes: u64,
+}
+
+impl Window {
+    /// Bytes rewritten for each run that goes.
+    fn cost(&self) -> f64 {
+        self.bytes as f64 / (self.to - self.from - 1).max(1) as f64
+    }
+}
+
+/// One call of `pick`.
+struct Picking<'a> {
+    options: &'a TieredOptions,
+    runs: Vec<ListedRun<'a>>,
+    tasks: Vec<Task>,
+    remarks: Vec<String>,
+}
+
+impl<'a> Picking<'a> {
+    fn new(options: &'a TieredOptions, shape: &'a Shape, context: &PickContext) -> Self {
+        let is_busy =
+            |run: &Run| !context.busy.is_empty() && run.tables.iter().any(|t| context.busy.contains(&t.id));
+        let listed = |(level, run): (usize, &'a Run)| ListedRun {
+            level,
+            run,
+            bytes: run.file_bytes(),
+            taken: is_busy(run),
+        };
+        Picking { options, runs: shape.runs().map(listed).collect(), tasks: Vec::new(), remarks: Vec::new() }
+    }
+
+    fn count_start(&self) -> usize {
+        self.options.runs_max + self.options.runs_max / 2
+    }
+
+    fn run(&mut self, tasks_max: usize) {
+        if self.runs.len() < self.options.merge_width_min {
+            self.remarks.push(format!(
+                "{} runs, nothing is merged below {}",
+                self.runs.len(),
+                self.options.merge_width_min
+            ));
+            return;
+        }
+        if tasks_max == 0 {
+            self.remarks.push("no task is wanted".to_owned());
+            return;
+        }
+        if let Some(reason) = self.space_reason() {
+            if self.runs.iter().any(|run| run.taken) {
+                self.remarks.push(format!("{reason}: a merge of everything waits for busy tables"));
+            } else {
+                self.push(0, self.runs.len(), reason);
+                return;
+            }
+        }
+        while self.tasks.len() < tasks_max
+            && let Some((window, reason)) = self.similar_window()
+        {
+            self.push(window.from, window.to, reason);
+        }
+        let removed: usize = self.tasks.iter().map(|task| self.runs_removed(task)).sum();
+        let count = self.runs.len() - removed;
+        if count > self.options.runs_max && self.tasks.len() < tasks_max {
+            match self.count_window(count) {
+                Some(window) => {
+                    let reason = Reason::RunCount { runs: self.runs.len(), runs_max: self.options.runs_max };
+                    self.push(window.from, window.to, reason);
+                }
+                None => self.remarks.push(format!("{count} runs, but no two idle neighbours to merge")),
+            }
+        }
+        if self.tasks.is_empty() && self.remarks.is_empty() {
+            self.remarks.push("no window of similar runs, and the bounds are kept".to_owned());
+        }
+    }
+
+    /// Runs that go when a task is done; its inputs are whole runs, so its first tables tell them apart.
+    fn runs_removed(&self, task: &Task) -> usize {
+        let first_of = |run: &ListedRun<'_>| run.run.tables.first().map(|table| table.id);
+        let inputs: std::collections::BTreeSet<_> = task.inputs.iter().collect();
+        self.runs.iter().filter(|run| first_of(run).is_some_and(|id| inputs.contains(&id))).count() - 1
+    }
+
+    fn space_reason(&self) -> Option<Reason> {
+        let (oldest, newer) = self.runs.split_last()?;
+        let newer_bytes = newer.iter().fold(0_u64, |sum, run| sum.saturating_add(run.bytes));
+        let percent = u128::from(newer_bytes) * 100 / u128::from(oldest.bytes.max(1));
+        let percent_max = self.options.space_amplification_percent_max;
+        let percent = u64::try_from(percent).unwrap_or(u64::MAX);
+        (percent > percent_max).then_some(Reason::SpaceAmplification { percent, percent_max })
+    }
+
+    /// Bytes that the triggers would merge if nothing were busy.
+    fn debt_bytes(&self) -> u64 {
+        if self.runs.len() < self.options.merge_width_min {
+            return 0;
+        }
+        if self.space_reason().is_some() {
+            return self.runs.iter().fold(0, |sum, run| sum.saturating_add(run.bytes));
+        }
+        let (mut from, mut debt) = (0, 0_u64);
+        while from < self.runs.len() {
+            let (to, bytes) = self.similar_from(from, |_| false);
+            let counts = to - from >= self.options.merge_width_min;
+            debt = debt.saturating_add(if counts { bytes } else { 0 });
+            from = if counts { to } else { from + 1 };
+        }
+        debt
+    }
+
+    /// The longest window of similar runs from `from` on: its end and bytes.
+    fn similar_from(&self, from: usize, taken: impl Fn(&ListedRun<'_>) -> bool) -> (usize, u64) {
+        let (mut least, mut greatest, mut bytes, mut to) = (u64::MAX, 0, 0_u64, from);
+        for run in self.runs[from..].iter().take(self.options.merge_width_max) {
+            let size = run.bytes.max(self.options.small_run_bytes).max(1);
+            (least, greatest) = (size.min(least), size.max(greatest));
+            if taken(run) || greatest as f64 > least as f64 * self.options.size_ratio {
+                break;
+            }
+            (to, bytes) = (to + 1, bytes.saturating_add(run.bytes));
+        }
+        (to, bytes)
+    }
+
+    fn similar_window(&self) -> Option<(Window, Reason)> {
+        let mut best: Option<Window> = None;
+        for from in 0..self.runs.len() {
+            let (to, bytes) = self.similar_from(from, |run| run.taken);
+            let window = Window { from, to, bytes };
+            if to - from >= self.options.merge_width_min
+                && best.is_none_or(|best| window.cost() < best.cost())
+            {
+                best = Some(window);
+            }
+        }
+        let window = best?;
+        let sizes = || self.runs[window.from..window.to].iter().map(|run| run.bytes.max(1));
+        let ratio = sizes().max()? as f64 / sizes().min()? as f64;
+        Some((window, Reason::SimilarRuns { runs: window.to - window.from, ratio }))
+    }
+
+    /// The cheapest window of idle neighbours that brings `count` runs back to the bound, or as near as can be.
+    fn count_window(&self, count: usize) -> Option<Window> {
+        let width = (count - self.options.runs_max + 1).clamp(2, self.options.merge_width_max);
+        let cheapest = |width: usize| {
+            let windows =
+                self.runs.windows(width).enumerate().filter(|(_, runs)| runs.iter().all(|run| !run.taken));
+            let window = |(from, runs): (usize, &[ListedRun<'_>])| {
+                let bytes = runs.iter().fold(0_u64, |sum, run| sum.saturating_add(run.bytes));
+                Window { from, to: from + width, bytes }
+            };
+            windows.map(window).min_by_key(|window| window.bytes)
+        };
+        (2..=width).rev().find_map(cheapest)
+    }
+
+    fn push(&mut self, from: usize, to: usize, reason: Reason) {
+        let runs = &self.runs[from..to];
+        let level = self.output_level(from, to);
+        let mut tables: Vec<_> = runs.iter().flat_map(|run| &run.run.tables).collect();
+        let inputs = tables.iter().map(|table| table.id).collect();
+        tables.sort_by(|a, b| a.smallest_key.cmp(&b.smallest_key));
+        let disjoint = tables.windows(2).all(|pair| pair[0].largest_key < pair[1].smallest_key);
+        let kind = if disjoint { TaskKind::Move } else { TaskKind::Merge };
+        let output = Output::NewRun { level, run: None };
+        self.tasks.push(Task {
+            kind,
+            inputs,
+            output,
+            target_table_bytes: self.options.target_table_bytes,
+            reason,
+        });
+        for run in &mut self.runs[from..to] {
+            run.taken = true;
+        }
+    }
+
+    /// One deeper than the inputs, when they are of one level and nothing of it is older; else the level of the oldest.
+    fn output_level(&self, from: usize, to: usize) -> usize {
+        let oldest = self.runs[to - 1].level;
+        let one_level = self.runs[from].level == oldest;
+        let reaches_end = self.runs.get(to).is_none_or(|next| next.level > oldest);
+        // At least level 1 when all of level 0 goes, so that level 0 holds flushes and little else.
+        let deeper = one_level && reaches_end && oldest + 1 < self.options.levels_max;
+        if deeper { oldest + 1 } else { oldest }
+    }
+}

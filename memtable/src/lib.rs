@@ -2,11 +2,14 @@
 //!
 //! This crate never touches a file or a clock, and never removes a version once inserted.
 
+#[cfg(any(feature = "skiplist", feature = "btree"))]
 mod arena;
 #[cfg(feature = "btree")]
 mod btree;
 #[cfg(feature = "skiplist")]
 mod skiplist;
+#[cfg(any(feature = "skiplist", feature = "btree"))]
+mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -15,9 +18,9 @@ use std::sync::Arc;
 use terrace_entry::{Cursor, InternalKey, Kind, SeqNo};
 
 #[cfg(feature = "btree")]
-pub use btree::BTreeMemTable;
+pub use btree::{BTreeCursor, BTreeMemTable};
 #[cfg(feature = "skiplist")]
-pub use skiplist::SkipListMemTable;
+pub use skiplist::{SkipListCursor, SkipListMemTable};
 
 /// The newest version of a key that a reader may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

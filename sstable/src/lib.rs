@@ -3,10 +3,14 @@
 //! This crate never decides what goes into a table or when one is replaced, and starts no thread.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "block")]
+mod block;
 mod cache;
 mod error;
 mod options;
 mod properties;
+#[cfg(feature = "quick")]
+mod quick;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -16,10 +20,16 @@ use terrace_bloom::KeyHash;
 use terrace_entry::{Cursor, InternalKey, Kind, SeqNo};
 use terrace_vfs::{ReadFile, WriteFile};
 
+#[cfg(feature = "block")]
+pub use block::{
+    BlockTable, BlockTableCursor, BlockTableReader, BlockTableWriter, KEY_BYTES_MAX, VALUE_BYTES_MAX, dump,
+};
 pub use cache::{BlockCache, BlockKey, CacheStats, NullCache};
 pub use error::{Error, Result};
 pub use options::{Compression, FilterOptions, TableOptions};
 pub use properties::Properties;
+#[cfg(feature = "quick")]
+pub use quick::QuickCache;
 
 /// The newest version of a key in a table at or below a sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]

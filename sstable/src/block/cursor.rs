@@ -1,0 +1,227 @@
+//! Walks a table block by block.
+//!
+//! A block comes from the cache, or from the window (what the last read of the file brought), or by a new read. Walking forward with
+//! `readahead_bytes` a read takes as many whole blocks as fit into that; any other read takes one. The buffer of the window is used
+//! again for the next read when nobody shares it any more, since fresh pages and zeroing them cost more than
+//! the copy out of the page cache.
+//!
+//! Costs: a seek is a search of the index and of one block, sometimes of the next; a step O(1); and per block one look-up in the cache
+//! and, when it is not there, its part of a read.
+//!
+//! Invariants: *Standing*: `walk` stands in block `number`, or nowhere. *Window*: `window.bytes` are the stored bytes of
+//! blocks `window.first..window.end`, unchecked; a block is checked when it is taken out.
+
+use bytes::Bytes;
+use core::ops::Range;
+use std::sync::Arc;
+use terrace_bloom::{FilterSet, StockFilters};
+use terrace_entry::{Cursor, Entry, InternalKey};
+
+use super::fault::Fault;
+use super::reader::BlockTableReader;
+use super::stored::{self, Opened};
+use super::walk::BlockWalk;
+use crate::{BlockCache, CursorOptions, Error, Result};
+
+/// Walks one table of the block format in both directions; see [`super::BlockTable`].
+///
+/// [`Cursor::value_bytes`] shares the block that it stands in. With readahead and without `fill_cache` that is a share of everything that one
+/// read brought, so hold on to few of them.
+pub struct BlockTableCursor<C, F: FilterSet = StockFilters> {
+    table: Arc<BlockTableReader<C, F>>,
+    options: CursorOptions,
+    number: usize,
+    walk: BlockWalk,
+    window: Window,
+}
+
+/// What one read of the file brought.
+#[derive(Debug, Default)]
+struct Window {
+    /// The blocks in it.
+    blocks: Range<usize>,
+    /// Where in the file it begins.
+    offset: u64,
+    bytes: Bytes,
+}
+
+impl<C, F: FilterSet> core::fmt::Debug for BlockTableCursor<C, F> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("BlockTableCursor")
+            .field("table", &self.table)
+            .field("block", &self.number)
+            .field("at", &self.walk.current().map(|entry| entry.key))
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: BlockCache, F: FilterSet> Cursor for BlockTableCursor<C, F> {
+    type Error = Error;
+
+    fn seek_to_first(&mut self) -> Result<()> {
+        self.enter_first(0, false)
+    }
+
+    fn seek_to_last(&mut self) -> Result<()> {
+        match self.table.index.len().checked_sub(1) {
+            Some(last) => self.enter_last(last),
+            None => Ok(()),
+        }
+    }
+
+    fn seek(&mut self, target: InternalKey<'_>) -> Result<()> {
+        let number = self.table.index.locate(target);
+        if number >= self.table.index.len() {
+            self.walk.clear();
+            return Ok(());
+        }
+        self.load(number, false)?;
+        if self.settle(|walk| walk.seek(target))? {
+            return Ok(());
+        }
+        // The target lies between the block's last version and its separator.
+        self.enter_first(number + 1, false)
+    }
+
+    fn seek_before(&mut self, target: InternalKey<'_>) -> Result<()> {
+        self.seek(target)?;
+        if self.walk.is_standing() { self.prev() } else { self.seek_to_last() }
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<()> {
+        if !self.walk.is_standing() || self.settle(BlockWalk::next)? {
+            return Ok(());
+        }
+        self.enter_first(self.number + 1, true)
+    }
+
+    fn prev(&mut self) -> Result<()> {
+        if !self.walk.is_standing() || self.settle(BlockWalk::prev)? {
+            return Ok(());
+        }
+        match self.number.checked_sub(1) {
+            Some(before) => self.enter_last(before),
+            None => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn current(&self) -> Option<Entry<'_>> {
+        self.walk.current()
+    }
+
+    fn value_bytes(&self) -> Bytes {
+        self.walk.value_bytes()
+    }
+}
+
+impl<C, F: FilterSet> BlockTableCursor<C, F> {
+    pub(super) fn new(table: Arc<BlockTableReader<C, F>>, options: CursorOptions) -> Self {
+        BlockTableCursor { table, options, number: 0, walk: BlockWalk::new(), window: Window::default() }
+    }
+}
+
+impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
+    /// Moves within the block; a fault becomes an error that names the block.
+    #[inline]
+    fn settle(&mut self, place: impl FnOnce(&mut BlockWalk) -> Result<bool, Fault>) -> Result<bool> {
+        place(&mut self.walk).map_err(|fault| {
+            // Nothing of a damaged block is believed any more.
+            self.walk.clear();
+            self.table.fault_in(self.number, fault)
+        })
+    }
+
+    /// Stands on the first version at or after the beginning of block `number`.
+    fn enter_first(&mut self, number: usize, ahead: bool) -> Result<()> {
+        for number in number..self.table.index.len() {
+            self.load(number, ahead)?;
+            // A writer makes no empty blocks; a reader need not rely on that.
+            if self.settle(BlockWalk::first)? {
+                return Ok(());
+            }
+        }
+        self.walk.clear();
+        Ok(())
+    }
+
+    /// Stands on the last version at or before the end of block `number`.
+    fn enter_last(&mut self, number: usize) -> Result<()> {
+        for number in (0..=number).rev() {
+            self.load(number, false)?;
+            if self.settle(BlockWalk::last)? {
+                return Ok(());
+            }
+        }
+        self.walk.clear();
+        Ok(())
+    }
+
+    /// Takes block `number` for the walk, which then stands nowhere.
+    fn load(&mut self, number: usize, ahead: bool) -> Result<()> {
+        // Before anything is read, so that the window's buffer is shared by nobody if the caller kept no value.
+        self.walk.clear();
+        self.number = number;
+        let block = self.fetch(number, ahead)?;
+        self.settle(|walk| walk.load(block).map(|()| true))?;
+        Ok(())
+    }
+
+    fn fetch(&mut self, number: usize, ahead: bool) -> Result<Bytes> {
+        let handle = self.table.index.handle(number);
+        let key = self.table.block_key(handle);
+        if let Some(block) = self.table.cache().get(key) {
+            return Ok(block);
+        }
+        if !self.window.blocks.contains(&number) {
+            let end = if ahead { self.readahead_end(number) } else { number + 1 };
+            if self.options.fill_cache && end == number + 1 {
+                // Its own buffer, which the cache will keep and count.
+                return self.table.read_into_cache(handle);
+            }
+            self.read_window(number..end)?;
+        }
+        let start = (handle.offset - self.window.offset) as usize;
+        let opened = stored::open(&self.window.bytes[start..start + handle.len], handle.offset)
+            .map_err(|fault| self.table.fault_in(number, fault))?;
+        let block = match opened {
+            Opened::Unpacked(raw) => Bytes::from(raw),
+            // The cache counts and keeps one block, not a share of all that was read.
+            Opened::Plain(len) if self.options.fill_cache => {
+                Bytes::copy_from_slice(&self.window.bytes[start..start + len])
+            }
+            Opened::Plain(len) => self.window.bytes.slice(start..start + len),
+        };
+        if self.options.fill_cache {
+            self.table.cache().insert(key, block.clone());
+        }
+        Ok(block)
+    }
+
+    /// One past the last block that a read of `readahead_bytes` from block `number` on brings whole; at least one.
+    fn readahead_end(&self, number: usize) -> usize {
+        let index = &self.table.index;
+        let mut bytes = index.handle(number).len;
+        let mut end = number + 1;
+        while end < index.len() && bytes + index.handle(end).len <= self.options.readahead_bytes {
+            bytes += index.handle(end).len;
+            end += 1;
+        }
+        end
+    }
+
+    fn read_window(&mut self, blocks: Range<usize>) -> Result<()> {
+        let index = &self.table.index;
+        let (first, last) = (index.handle(blocks.start), index.handle(blocks.end - 1));
+        let bytes = (last.offset - first.offset) as usize + last.len;
+        // Empty while it is being filled: an error below must not leave old blocks with new bytes.
+        self.window.blocks = 0..0;
+        let old = core::mem::take(&mut self.window.bytes);
+        let mut buffer = old.try_into_mut().unwrap_or_default();
+        buffer.resize(bytes, 0);
+        self.table.file.read_exact_at(&mut buffer, first.offset)?;
+        self.window = Window { blocks, offset: first.offset, bytes: buffer.freeze() };
+        Ok(())
+    }
+}

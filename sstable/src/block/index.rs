@@ -1,0 +1,220 @@
+//! The index: for each data block a separator and where the block is. Kept in memory, ready to be searched.
+//!
+//! ```text
+//! n: varint | n times: separator length: varint | separator: user key | trailer: varint | stored length of the block: varint
+//! ```
+//!
+//! Blocks lie one after another from the beginning of the file, so their offsets are sums of the lengths, and can neither
+//! overlap nor leave a gap that no checksum covers.
+//!
+//! The separator of a block is an internal key at or after its last version and before the first of the next block. Where
+//! the two have different user keys it is the shortest user key that separates them, with trailer 0, which comes after every version of
+//! that user key; otherwise (versions of one key span blocks) it is the last version's own key. From this follows that
+//! a look-up of one user key never needs the block after the one that the index names: if the first version at or after the target
+//! lay there, the target would be at or before a separator, and after the last version of its block, so that the user keys
+//! differ from the next block's.
+//!
+//! Separators are not prefix-compressed among themselves: they are searched where they lie in the block's payload, without a
+//! second copy, and damaged bytes can not make them larger in memory than they are in the file.
+//!
+//! Costs: for n blocks 40 bytes each and the payload. A search is O(log n) over integers (heads, as in [`super::data`]), with keys
+//! compared only where heads are equal.
+
+use bytes::Bytes;
+use core::cmp::Ordering;
+use terrace_entry::InternalKey;
+
+use super::fault::Fault;
+use super::{key, varint};
+
+/// Where a block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Handle {
+    /// Where it begins.
+    pub(crate) offset: u64,
+    /// Its stored length.
+    pub(crate) len: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    offset: u64,
+    trailer: u64,
+    len: u32,
+    separator_at: u32,
+    separator_len: u32,
+}
+
+/// The decoded index.
+#[derive(Debug)]
+pub(crate) struct Index {
+    payload: Bytes,
+    /// Bytes that all separators have in common.
+    prefix_bytes: usize,
+    heads: Vec<u64>,
+    rows: Vec<Row>,
+}
+
+/// The least bytes that a row can take: an empty separator.
+const ROW_BYTES_MIN: usize = 3;
+
+const DAMAGED: Fault = Fault::Damage("index does not read");
+
+impl Index {
+    /// Reads a payload. The blocks must end where `data_end` is.
+    pub(crate) fn decode(payload: Bytes, data_end: u64) -> Result<Self, Fault> {
+        let (count, mut at) = varint::take(&payload, 0).ok_or(DAMAGED)?;
+        if count > (payload.len() / ROW_BYTES_MIN) as u64 {
+            return Err(Fault::Damage("index claims more blocks than it has room for"));
+        }
+        let mut rows: Vec<Row> = Vec::with_capacity(count as usize);
+        let mut offset = 0u64;
+        for _ in 0..count {
+            let (row, next) = decode_row(&payload, at, offset).ok_or(DAMAGED)?;
+            at = next;
+            offset += u64::from(row.len);
+            rows.push(row);
+        }
+        if at != payload.len() {
+            return Err(Fault::Damage("index has bytes after its last block"));
+        }
+        if offset != data_end {
+            return Err(Fault::Damage("data blocks do not end where the index begins"));
+        }
+        let mut index = Index { payload, prefix_bytes: 0, heads: Vec::new(), rows };
+        index.check_order()?;
+        index.make_heads();
+        Ok(index)
+    }
+
+    fn check_order(&self) -> Result<(), Fault> {
+        let ascending = (1..self.len()).all(|number| {
+            let (left, right) = (&self.rows[number - 1], &self.rows[number]);
+            match self.separator(number - 1).cmp(self.separator(number)) {
+                Ordering::Equal => left.trailer > right.trailer,
+                unequal => unequal.is_lt(),
+            }
+        });
+        if ascending { Ok(()) } else { Err(Fault::Damage("separators of the index are out of order")) }
+    }
+
+    fn make_heads(&mut self) {
+        let Some(last) = self.len().checked_sub(1) else {
+            return;
+        };
+        // In order, so what the first and the last have in common all have.
+        self.prefix_bytes = key::common_prefix(self.separator(0), self.separator(last));
+        self.heads = (0..=last).map(|number| key::head(self.separator(number), self.prefix_bytes)).collect();
+    }
+
+    /// Data blocks.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The user key of a block's separator.
+    #[inline]
+    pub(crate) fn separator(&self, number: usize) -> &[u8] {
+        let row = &self.rows[number];
+        &self.payload[row.separator_at as usize..(row.separator_at + row.separator_len) as usize]
+    }
+
+    /// The trailer of a block's separator.
+    pub(crate) fn separator_trailer(&self, number: usize) -> u64 {
+        self.rows[number].trailer
+    }
+
+    /// Where a block is.
+    #[inline]
+    pub(crate) fn handle(&self, number: usize) -> Handle {
+        let row = &self.rows[number];
+        Handle { offset: row.offset, len: row.len as usize }
+    }
+
+    /// The first block whose separator is at or after `target`: the one that holds the first version at or after it, unless that is
+    /// the first of the next block. [`Index::len`] when every version is before `target`.
+    #[inline]
+    pub(crate) fn locate(&self, target: InternalKey<'_>) -> usize {
+        if self.prefix_bytes > 0 {
+            match key::against_prefix(target.user_key, &self.separator(0)[..self.prefix_bytes]) {
+                Ordering::Less => return 0,
+                Ordering::Greater => return self.len(),
+                Ordering::Equal => {}
+            }
+        }
+        let wanted = key::head(target.user_key, self.prefix_bytes);
+        let low = self.heads.partition_point(|&head| head < wanted);
+        if self.heads.get(low) != Some(&wanted) {
+            return low;
+        }
+        let equal = self.heads[low..].partition_point(|&head| head == wanted);
+        self.locate_among_equals(low, low + equal, target)
+    }
+
+    fn locate_among_equals(&self, mut low: usize, mut high: usize, target: InternalKey<'_>) -> usize {
+        while low < high {
+            let middle = low.midpoint(high);
+            let is_before = match self.separator(middle).cmp(target.user_key) {
+                Ordering::Equal => self.rows[middle].trailer > target.trailer(),
+                unequal => unequal.is_lt(),
+            };
+            if is_before {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// Bytes held.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.payload.len() + self.heads.capacity() * 8 + self.rows.capacity() * size_of::<Row>()
+    }
+}
+
+fn decode_row(payload: &[u8], at: usize, offset: u64) -> Option<(Row, usize)> {
+    let (separator_len, separator_at) = varint::take(payload, at)?;
+    let separator_end = separator_at.checked_add(usize::try_from(separator_len).ok()?)?;
+    let (trailer, next) = varint::take(payload, separator_end)?;
+    let (len, next) = varint::take(payload, next)?;
+    offset.checked_add(len)?;
+    let row = Row {
+        offset,
+        trailer,
+        len: u32::try_from(len).ok()?,
+        separator_at: u32::try_from(separator_at).ok()?,
+        separator_len: u32::try_from(separator_len).ok()?,
+    };
+    Some((row, next))
+}
+
+/// Collects the index while blocks are written.
+#[derive(Debug, Default)]
+pub(crate) struct IndexBuilder {
+    count: u64,
+    rows: Vec<u8>,
+}
+
+impl IndexBuilder {
+    /// Adds a block of `len` stored bytes.
+    pub(crate) fn add(&mut self, separator: &[u8], trailer: u64, len: usize) {
+        varint::put(&mut self.rows, separator.len() as u64);
+        self.rows.extend_from_slice(separator);
+        varint::put(&mut self.rows, trailer);
+        varint::put(&mut self.rows, len as u64);
+        self.count += 1;
+    }
+
+    /// Bytes of the payload if it were finished now.
+    pub(crate) fn len(&self) -> usize {
+        varint::len(self.count) + self.rows.len()
+    }
+
+    /// Appends the payload.
+    pub(crate) fn finish(&self, out: &mut Vec<u8>) {
+        varint::put(out, self.count);
+        out.extend_from_slice(&self.rows);
+    }
+}

@@ -1,0 +1,221 @@
+//! Opens a table and looks keys up.
+//!
+//! What is in memory: index, filter, properties. What a look-up reads: one data block, from the cache or else from the file.
+//!
+//! Invariant: *Checked*: every block in memory, cached or not, came out of `stored::open`, which checked its bytes.
+
+use bytes::Bytes;
+use std::sync::Arc;
+use terrace_bloom::{FilterId, FilterSet, KeyHash, StockFilters};
+use terrace_entry::{InternalKey, SeqNo};
+use terrace_vfs::ReadFile;
+
+use super::cursor::BlockTableCursor;
+use super::data::DataBlock;
+use super::fault::Fault;
+use super::footer::{Footer, MARK_BYTES, Mark};
+use super::index::{Handle, Index};
+use super::stored::{self, Opened};
+use super::{describe, verify};
+use crate::{
+    BlockCache, BlockKey, CursorOptions, Error, Found, OpenTable, Properties, Result, TableReader,
+};
+
+/// Reads one table of the block format; see [`super::BlockTable`].
+pub struct BlockTableReader<C, F: FilterSet = StockFilters> {
+    pub(super) file: Arc<dyn ReadFile>,
+    file_number: u64,
+    cache: Arc<C>,
+    pub(super) footer: Footer,
+    pub(super) index: Index,
+    filter: Option<F::Reader<Bytes>>,
+    filter_bytes: usize,
+    properties: Properties,
+}
+
+impl<C, F: FilterSet> core::fmt::Debug for BlockTableReader<C, F> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("BlockTableReader")
+            .field("file", &self.file.path())
+            .field("file_number", &self.file_number)
+            .field("properties", &self.properties)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C, F> TableReader<C> for BlockTableReader<C, F>
+where
+    C: BlockCache,
+    F: FilterSet,
+    F::Reader<Bytes>: Send + Sync + 'static,
+{
+    type Cursor = BlockTableCursor<C, F>;
+
+    fn open(source: OpenTable<C>) -> Result<Self> {
+        let file = &*source.file;
+        let footer = read_footer(file)?;
+        let fault = |handle: Handle| move |fault: Fault| fault.of(file.path(), handle.offset);
+        let properties_payload = read_block(file, footer.properties)?;
+        let properties = describe::decode(&properties_payload).map_err(fault(footer.properties))?;
+        let index_payload = read_block(file, footer.index)?;
+        let index = Index::decode(index_payload, footer.index.offset).map_err(fault(footer.index))?;
+        let counted = properties.file_bytes == footer.file_bytes && properties.data_blocks == index.len() as u64;
+        if !counted {
+            let what = Fault::Damage("properties count other blocks or bytes than the file has");
+            return Err(fault(footer.properties)(what));
+        }
+        let filter = footer.filter.map(|handle| open_filter::<F>(file, handle)).transpose()?;
+        Ok(BlockTableReader {
+            file_number: source.file_number,
+            cache: source.cache,
+            index,
+            filter,
+            filter_bytes: footer.filter.map_or(0, |handle| handle.len),
+            properties,
+            footer,
+            file: source.file,
+        })
+    }
+
+    #[inline]
+    fn get(&self, user_key: &[u8], hash: KeyHash, seqno: SeqNo) -> Result<Option<Found>> {
+        if !self.may_contain(hash) {
+            return Ok(None);
+        }
+        let target = InternalKey::seek_to(user_key, seqno);
+        let number = self.index.locate(target);
+        if number >= self.index.len() {
+            return Ok(None);
+        }
+        let mut block = self.block(number)?;
+        // One block is enough: see the head of `index`.
+        let hit = DataBlock::new(&block).and_then(|data| data.find(target));
+        let Some(hit) = hit.map_err(|fault| self.fault_in(number, fault))? else {
+            return Ok(None);
+        };
+        // The share of the block becomes the value's, without another count up and down.
+        block.truncate(hit.value.end);
+        bytes::Buf::advance(&mut block, hit.value.start);
+        Ok(Some(Found { seqno: hit.seqno, kind: hit.kind, value: block }))
+    }
+
+    #[inline]
+    fn may_contain(&self, hash: KeyHash) -> bool {
+        self.filter.as_ref().is_none_or(|filter| F::may_contain(filter, hash))
+    }
+
+    fn cursor(self: Arc<Self>, options: CursorOptions) -> BlockTableCursor<C, F> {
+        BlockTableCursor::new(self, options)
+    }
+
+    fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let keys = self.properties.smallest_key.len() + self.properties.largest_key.len();
+        self.index.memory_bytes() + self.filter_bytes + keys + size_of::<Self>()
+    }
+
+    fn verify(self: Arc<Self>) -> Result<()> {
+        verify::verify(&self)
+    }
+}
+
+impl<C: BlockCache, F: FilterSet> BlockTableReader<C, F> {
+    /// The name of a block in the cache.
+    #[inline]
+    pub(super) fn block_key(&self, handle: Handle) -> BlockKey {
+        BlockKey { file_number: self.file_number, offset: handle.offset }
+    }
+
+    #[inline]
+    pub(super) fn cache(&self) -> &C {
+        &self.cache
+    }
+
+    /// The error for a fault in a data block.
+    #[cold]
+    pub(super) fn fault_in(&self, number: usize, fault: Fault) -> Error {
+        fault.of(self.file.path(), self.index.handle(number).offset)
+    }
+
+    /// A data block, from the cache or else from the file and then into the cache.
+    #[inline]
+    fn block(&self, number: usize) -> Result<Bytes> {
+        let handle = self.index.handle(number);
+        match self.cache.get(self.block_key(handle)) {
+            Some(block) => Ok(block),
+            None => self.read_into_cache(handle),
+        }
+    }
+
+    #[cold]
+    pub(super) fn read_into_cache(&self, handle: Handle) -> Result<Bytes> {
+        let block = read_block(&*self.file, handle)?;
+        self.cache.insert(self.block_key(handle), block.clone());
+        Ok(block)
+    }
+
+    /// The filter's answer, for `verify`, which has no right to the trait's bounds.
+    pub(super) fn filter_contains(&self, hash: KeyHash) -> bool {
+        self.filter.as_ref().is_none_or(|filter| F::may_contain(filter, hash))
+    }
+
+    pub(super) fn counted(&self) -> &Properties {
+        &self.properties
+    }
+}
+
+/// Reads and checks a block.
+pub(super) fn read_block(file: &dyn ReadFile, handle: Handle) -> Result<Bytes> {
+    let mut stored = vec![0; handle.len];
+    file.read_exact_at(&mut stored, handle.offset)?;
+    match stored::open(&stored, handle.offset).map_err(|fault| fault.of(file.path(), handle.offset))? {
+        Opened::Plain(len) => {
+            // Cutting the tail off leaves capacity to spare, with which `Bytes` shares the buffer as it is.
+            stored.truncate(len);
+            Ok(Bytes::from(stored))
+        }
+        Opened::Unpacked(raw) => Ok(Bytes::from(raw)),
+    }
+}
+
+/// Reads and checks the end of a table file.
+pub(super) fn read_footer(file: &dyn ReadFile) -> Result<Footer> {
+    let file_bytes = file.len()?;
+    let fault = |offset: u64| move |fault: Fault| fault.of(file.path(), offset);
+    let Some(mark_at) = file_bytes.checked_sub(MARK_BYTES as u64) else {
+        return Err(fault(file_bytes)(Fault::Damage("file is shorter than the mark of a table")));
+    };
+    let mut mark = [0; MARK_BYTES];
+    file.read_exact_at(&mut mark, mark_at)?;
+    let mark = Mark::decode(&mark, file_bytes).map_err(fault(mark_at))?;
+    let footer_at = file_bytes - mark.footer_bytes as u64;
+    let mut bytes = vec![0; mark.footer_bytes];
+    file.read_exact_at(&mut bytes, footer_at)?;
+    Footer::decode(&bytes, mark, file_bytes).map_err(fault(footer_at))
+}
+
+/// What cache lines are aligned to.
+const LINE_BYTES: usize = 64;
+
+/// Reads the filter to an address aligned to cache lines, so that a line of a blocked filter is one miss and not two.
+fn open_filter<F: FilterSet>(file: &dyn ReadFile, handle: Handle) -> Result<F::Reader<Bytes>> {
+    let fault = |fault: Fault| fault.of(file.path(), handle.offset);
+    let mut buffer: Vec<u8> = Vec::with_capacity(handle.len + LINE_BYTES);
+    // `align_offset` may decline to answer; then the filter is merely not aligned.
+    let start = buffer.as_ptr().align_offset(LINE_BYTES);
+    let start = if start < LINE_BYTES { start } else { 0 };
+    buffer.resize(start + handle.len, 0);
+    file.read_exact_at(&mut buffer[start..], handle.offset)?;
+    let Opened::Plain(len) = stored::open(&buffer[start..], handle.offset).map_err(fault)? else {
+        return Err(fault(Fault::Damage("filter is compressed")));
+    };
+    let Some(filter_len) = len.checked_sub(1) else {
+        return Err(fault(Fault::Damage("filter does not say its kind")));
+    };
+    let id = FilterId(buffer[start + filter_len]);
+    let bytes = Bytes::from(buffer).slice(start..start + filter_len);
+    F::open(id, bytes).map_err(|source| Error::Filter { file: Some(file.path().to_owned()), source })
+}

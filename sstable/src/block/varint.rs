@@ -1,0 +1,116 @@
+//! Variable-length integers: seven bits a byte, least significant first, the high bit set on all bytes but the last (LEB128).
+//!
+//! Costs: one byte for what is below 128. Reading takes one load and no loop wherever eight bytes are left to read
+//! from, since trailers of four to seven bytes are the rule and a loop over them would be half of an entry's decoding.
+//!
+//! Invariant: reading never looks past the slice and never accepts more than 64 bits.
+
+/// More bytes than this no number takes.
+const BYTES_MAX: usize = 10;
+
+/// Appends `value`.
+#[inline]
+pub(crate) fn put(out: &mut Vec<u8>, value: u64) {
+    let (bytes, len) = encode(value);
+    out.extend_from_slice(&bytes[..len]);
+}
+
+/// The encoding of `value` and how many bytes of it count.
+#[inline]
+pub(crate) fn encode(mut value: u64) -> ([u8; BYTES_MAX], usize) {
+    let mut bytes = [0; BYTES_MAX];
+    let mut len = 0;
+    while value >= 0x80 {
+        bytes[len] = value as u8 | 0x80;
+        value >>= 7;
+        len += 1;
+    }
+    bytes[len] = value as u8;
+    (bytes, len + 1)
+}
+
+/// Bytes that `value` takes.
+#[inline]
+pub(crate) fn len(value: u64) -> usize {
+    ((64 - (value | 1).leading_zeros()) as usize).div_ceil(7)
+}
+
+/// The number at `at` and where the next byte is; `None` when the bytes end before it or it has more than 64 bits.
+#[inline]
+pub(crate) fn take(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+    let rest = bytes.get(at..)?;
+    let &first = rest.first()?;
+    if first < 0x80 {
+        return Some((u64::from(first), at + 1));
+    }
+    if let Some(chunk) = rest.first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let ends = !word & 0x8080_8080_8080_8080;
+        if ends != 0 {
+            let taken = ends.trailing_zeros() as usize / 8 + 1;
+            return Some((gather(word & (ends ^ (ends - 1))), at + taken));
+        }
+    }
+    take_slowly(rest).map(|(value, taken)| (value, at + taken))
+}
+
+/// Squeezes the high bit out of each of eight bytes.
+#[inline]
+fn gather(word: u64) -> u64 {
+    let pairs = (word & 0x007f_007f_007f_007f) | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = (pairs & 0x0000_3fff_0000_3fff) | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    (fours & 0x0fff_ffff) | (fours & 0x0fff_ffff_0000_0000) >> 4
+}
+
+#[cold]
+fn take_slowly(rest: &[u8]) -> Option<(u64, usize)> {
+    let mut value = 0u64;
+    for (number, &byte) in rest.iter().take(BYTES_MAX).enumerate() {
+        let bits = u64::from(byte & 0x7f);
+        let shift = 7 * number as u32;
+        if bits << shift >> shift != bits {
+            return None;
+        }
+        value |= bits << shift;
+        if byte < 0x80 {
+            return Some((value, number + 1));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edges() -> impl Iterator<Item = u64> {
+        (0..64).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit, (1 << bit) + 1]).chain([u64::MAX])
+    }
+
+    #[test]
+    fn every_length_reads_back_with_and_without_bytes_after_it() {
+        for value in edges() {
+            let mut bytes = vec![0xee];
+            put(&mut bytes, value);
+            assert_eq!(bytes.len() - 1, len(value), "{value}");
+            assert_eq!(take(&bytes, 1), Some((value, bytes.len())));
+            let end = bytes.len();
+            bytes.extend([0xff; 9]);
+            assert_eq!(take(&bytes, 1), Some((value, end)));
+        }
+    }
+
+    #[test]
+    fn cut_short_or_too_large_is_refused() {
+        for value in edges() {
+            let mut bytes = Vec::new();
+            put(&mut bytes, value);
+            bytes.pop();
+            assert_eq!(take(&bytes, 0), None, "{value}");
+        }
+        assert_eq!(take(&[0xff; 20], 0), None);
+        assert_eq!(take(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], 0), None);
+        assert_eq!(take(&[], 0), None);
+        assert_eq!(take(&[1], 7), None);
+    }
+}

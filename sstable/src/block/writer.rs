@@ -1,0 +1,277 @@
+//! Writes a table: versions in order in, blocks out.
+//!
+//! A data block is laid out at the end of the output buffer and sealed where it lies, so that an uncompressed version is copied
+//! once on its way to the file. The buffer goes to the file when it holds [`BUFFER_BYTES`].
+//!
+//! Costs: `add` compares the key with the last one (that gives order, shared prefix and whether the user key is new at once), hashes each
+//! user key once, and copies. Memory: the buffer, the index's separators, eight bytes per distinct user key.
+//!
+//! Invariants: *Ascending*: `last_key` and `last_trailer` are of the version added last, and every version added is after them.
+//! *Offset*: byte `i` of `out` will stand at `flushed + i` of the file.
+
+use core::marker::PhantomData;
+
+use terrace_bloom::{FilterSet, KeyHash, StockFilters};
+use terrace_entry::{InternalKey, Kind, SeqNo};
+use terrace_vfs::WriteFile;
+
+use super::data::DataBlockBuilder;
+use super::footer::{FOOTER_BYTES, Footer};
+use super::index::{Handle, IndexBuilder};
+use super::stored::{self, Packer};
+use super::{KEY_BYTES_MAX, VALUE_BYTES_MAX, describe, key};
+use crate::{Error, FilterOptions, Properties, Result, TableOptions, TableWriter};
+
+/// Bytes collected before they are written: large enough that a system call is nothing beside the copy.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// A buffer that a large value has grown past this is given back after it is written.
+const BUFFER_BYTES_KEPT: usize = 4 << 20;
+
+/// Writes one table of the block format; see [`super::BlockTable`].
+#[derive(Debug)]
+pub struct BlockTableWriter<F: FilterSet = StockFilters> {
+    file: Box<dyn WriteFile>,
+    block_bytes: usize,
+    filter: Option<FilterOptions>,
+    out: Vec<u8>,
+    flushed: u64,
+    block: DataBlockBuilder,
+    packer: Packer,
+    index: IndexBuilder,
+    /// Stored length of the last block, which has no separator yet: that takes the key after it.
+    unindexed: Option<usize>,
+    last_key: Vec<u8>,
+    last_trailer: u64,
+    /// Space in which a separator is shortened.
+    separator: Vec<u8>,
+    hashes: Vec<KeyHash>,
+    properties: Properties,
+    failed: bool,
+    filters: PhantomData<fn() -> F>,
+}
+
+impl<F: FilterSet> TableWriter for BlockTableWriter<F> {
+    fn create(file: Box<dyn WriteFile>, options: &TableOptions) -> Result<Self> {
+        if let Some(filter) = options.filter {
+            // An unknown filter is refused now and not after the whole table was written.
+            F::build(filter.id, &[], filter.bits_per_key).map_err(filter_error)?;
+        }
+        Ok(BlockTableWriter {
+            packer: Packer::new(options.compression)?,
+            file,
+            block_bytes: options.block_bytes,
+            filter: options.filter,
+            out: Vec::with_capacity(BUFFER_BYTES + options.block_bytes.min(BUFFER_BYTES)),
+            flushed: 0,
+            block: DataBlockBuilder::new(options.restart_interval),
+            index: IndexBuilder::default(),
+            unindexed: None,
+            last_key: Vec::new(),
+            last_trailer: 0,
+            separator: Vec::new(),
+            hashes: Vec::new(),
+            properties: Properties {
+                created_at_unix_seconds: options.created_at_unix_seconds,
+                ..Properties::default()
+            },
+            failed: false,
+            filters: PhantomData,
+        })
+    }
+
+    #[inline]
+    fn add(&mut self, key: InternalKey<'_>, value: &[u8]) -> Result<()> {
+        if self.failed {
+            return Err(Error::WriterFailed);
+        }
+        self.check_size("a key", key.user_key.len(), KEY_BYTES_MAX)?;
+        self.check_size("a value", value.len(), VALUE_BYTES_MAX)?;
+        let common = key::common_prefix(&self.last_key, key.user_key);
+        let is_first = self.properties.entries == 0;
+        let is_same_key =
+            !is_first && common == self.last_key.len() && common == key.user_key.len();
+        let is_after = match (self.last_key.get(common), key.user_key.get(common)) {
+            (Some(last), Some(new)) => new > last,
+            (Some(_), None) => false,
+            (None, Some(_)) => true,
+            (None, None) => key.trailer() < self.last_trailer,
+        };
+        if !is_after && !is_first {
+            return Err(self.out_of_order(key));
+        }
+        if let Some(len) = self.unindexed {
+            self.index_block(len, Some(key.user_key))?;
+        }
+        if self.block.is_empty() {
+            self.block.begin(&self.out);
+        }
+        self.block.add(&mut self.out, key, common, value);
+        self.count(key, value, is_same_key);
+        self.last_key.truncate(common);
+        self.last_key.extend_from_slice(&key.user_key[common..]);
+        self.last_trailer = key.trailer();
+        if self.block.len(&self.out) >= self.block_bytes {
+            self.finish_block()?;
+        }
+        Ok(())
+    }
+
+    fn file_bytes_estimate(&self) -> u64 {
+        let filter_bytes = self.filter.map_or(0.0, |f| self.hashes.len() as f64 * f.bits_per_key / 8.0) as u64;
+        let rest = self.index.len() + FOOTER_BYTES + 2 * self.last_key.len() + 3 * stored::TAIL_BYTES;
+        self.offset() + filter_bytes + rest as u64
+    }
+
+    fn finish(mut self) -> Result<Properties> {
+        if self.failed {
+            return Err(Error::WriterFailed);
+        }
+        if !self.block.is_empty() {
+            self.finish_block()?;
+        }
+        if let Some(len) = self.unindexed {
+            self.index_block(len, None)?;
+        }
+        let index = self.write_index()?;
+        let filter = self.write_filter()?;
+        self.write_properties_and_footer(index, filter)?;
+        self.file.append(&self.out)?;
+        self.file.sync()?;
+        Ok(self.properties)
+    }
+}
+
+impl<F: FilterSet> BlockTableWriter<F> {
+    /// Where in the file the next byte will stand.
+    fn offset(&self) -> u64 {
+        self.flushed + self.out.len() as u64
+    }
+
+    #[inline]
+    fn check_size(&self, what: &'static str, bytes: usize, bytes_max: usize) -> Result<()> {
+        if bytes > bytes_max {
+            return Err(Error::TooLarge { what, bytes: bytes as u64, bytes_max: bytes_max as u64 });
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn out_of_order(&self, key: InternalKey<'_>) -> Error {
+        let previous = InternalKey::from_trailer(&self.last_key, self.last_trailer);
+        Error::OutOfOrder {
+            key: format!("{key:?}"),
+            previous: previous.map_or_else(|kind| kind.to_string(), |previous| format!("{previous:?}")),
+        }
+    }
+
+    #[inline]
+    fn count(&mut self, key: InternalKey<'_>, value: &[u8], is_same_key: bool) {
+        let p = &mut self.properties;
+        if p.entries == 0 {
+            p.smallest_key = key.user_key.to_vec();
+            p.seqno_min = SeqNo::MAX;
+        }
+        p.entries += 1;
+        p.tombstones += u64::from(key.kind == Kind::Delete);
+        p.seqno_min = p.seqno_min.min(key.seqno);
+        p.seqno_max = p.seqno_max.max(key.seqno);
+        p.key_bytes += key.user_key.len() as u64;
+        p.value_bytes += value.len() as u64;
+        if !is_same_key {
+            p.user_keys += 1;
+            if self.filter.is_some() {
+                self.hashes.push(KeyHash::of(key.user_key));
+            }
+        }
+    }
+
+    fn finish_block(&mut self) -> Result<()> {
+        self.block.finish(&mut self.out, &self.last_key);
+        let start = self.block.start();
+        let raw = self.out.len() - start;
+        // A version that fits is always accepted, so that a block can only be too large for the format by a bug here.
+        self.packer.seal(&mut self.out, start, self.flushed + start as u64)?;
+        let len = self.out.len() - start;
+        self.properties.data_blocks += 1;
+        self.properties.data_bytes_raw += raw as u64;
+        self.properties.data_bytes_stored += len as u64;
+        self.unindexed = Some(len);
+        self.block.begin(&self.out);
+        if self.out.len() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Hands the buffer to the file. No block is begun.
+    fn flush(&mut self) -> Result<()> {
+        if let Err(error) = self.file.append(&self.out) {
+            // What the file holds is unknown now.
+            self.failed = true;
+            return Err(error.into());
+        }
+        self.flushed += self.out.len() as u64;
+        self.out.clear();
+        self.out.shrink_to(BUFFER_BYTES_KEPT);
+        Ok(())
+    }
+
+    /// Adds the last block to the index; `next` is the user key that follows it.
+    fn index_block(&mut self, len: usize, next: Option<&[u8]>) -> Result<()> {
+        self.separator.clear();
+        self.separator.extend_from_slice(&self.last_key);
+        let trailer = match next {
+            Some(next) if next == self.last_key => self.last_trailer,
+            Some(next) => {
+                key::shorten(&mut self.separator, next);
+                0
+            }
+            None => 0,
+        };
+        let bytes = self.index.len() + self.separator.len() + 32;
+        self.check_size("the index", bytes, stored::RAW_BYTES_MAX)?;
+        self.index.add(&self.separator, trailer, len);
+        self.unindexed = None;
+        Ok(())
+    }
+
+    fn write_index(&mut self) -> Result<Handle> {
+        let (start, offset) = (self.out.len(), self.offset());
+        self.index.finish(&mut self.out);
+        self.packer.seal(&mut self.out, start, offset)?;
+        Ok(Handle { offset, len: self.out.len() - start })
+    }
+
+    fn write_filter(&mut self) -> Result<Option<Handle>> {
+        let Some(filter) = self.filter else {
+            return Ok(None);
+        };
+        let bytes = F::build(filter.id, &self.hashes, filter.bits_per_key).map_err(filter_error)?;
+        let (start, offset) = (self.out.len(), self.offset());
+        self.out.extend_from_slice(&bytes);
+        // After the filter and not before it, so that its lines can be aligned when it is read back.
+        self.out.push(filter.id.0);
+        stored::seal_plain(&mut self.out, start, offset)?;
+        Ok(Some(Handle { offset, len: self.out.len() - start }))
+    }
+
+    fn write_properties_and_footer(&mut self, index: Handle, filter: Option<Handle>) -> Result<()> {
+        self.properties.largest_key = core::mem::take(&mut self.last_key);
+        let (start, offset) = (self.out.len(), self.offset());
+        describe::encode(&self.properties, &mut self.out);
+        let len = self.out.len() - start + stored::TAIL_BYTES;
+        // Now that its length is known: it is the same with the right number in it.
+        self.properties.file_bytes = offset + (len + FOOTER_BYTES) as u64;
+        self.out.truncate(start);
+        describe::encode(&self.properties, &mut self.out);
+        stored::seal_plain(&mut self.out, start, offset)?;
+        let properties = Handle { offset, len };
+        Footer { index, filter, properties, file_bytes: self.properties.file_bytes }.encode(&mut self.out);
+        Ok(())
+    }
+}
+
+fn filter_error(source: terrace_bloom::FilterError) -> Error {
+    Error::Filter { file: None, source }
+}

@@ -1,0 +1,22 @@
+//! Meters: time, latency, processor time, memory, progress.
+//!
+//! The harness is where real time is wanted; it never passes it into an engine.
+
+mod latency;
+mod os;
+mod progress;
+
+use std::time::Instant;
+
+pub use latency::Latency;
+pub use os::{Machine, Usage};
+pub use progress::Progress;
+
+/// The time of the system's steady clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a stopwatch measures real time; nothing that it reads reaches an engine"
+)]
+pub fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,113 @@
+//! What the operating system knows of this process and machine, read from Linux's `/proc`; elsewhere each figure is `None`.
+//!
+//! Processor time has the kernel's tick of 10 ms (`USER_HZ` is 100 on every architecture that Rust's tier 1 and 2 name), so a figure
+//! over less than a second is rough. Peak memory is the high-water mark since the last reset; where the kernel does not allow a reset it is
+//! that of the whole process so far.
+#![expect(clippy::disallowed_methods, reason = "reads /proc, which is no part of any store under test")]
+
+use std::time::Duration;
+
+const TICKS_PER_SECOND: u64 = 100;
+
+/// Processor time and memory of a stretch of work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Time in user mode, all threads.
+    pub user: Option<Duration>,
+    /// Time in the kernel, all threads.
+    pub system: Option<Duration>,
+    /// Most resident memory, in bytes.
+    pub peak_bytes: Option<u64>,
+}
+
+impl Usage {
+    /// Begins a stretch: notes the clocks and resets the peak.
+    pub fn begin() -> Self {
+        // "5" resets the peak resident set size (proc(5), clear_refs). Not allowed in some containers: then the peak is the process's.
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+        Usage { peak_bytes: None, ..Self::clocks() }
+    }
+
+    /// Ends the stretch that `self` began.
+    pub fn end(self) -> Self {
+        let now = Self::clocks();
+        let since = |now: Option<Duration>, then: Option<Duration>| Some(now?.saturating_sub(then?));
+        let status = std::fs::read_to_string("/proc/self/status").ok();
+        Usage {
+            user: since(now.user, self.user),
+            system: since(now.system, self.system),
+            peak_bytes: status.as_deref().and_then(peak_bytes),
+        }
+    }
+
+    fn clocks() -> Self {
+        let stat = std::fs::read_to_string("/proc/self/stat").ok();
+        let (user, system) = stat.as_deref().and_then(processor_ticks).unzip();
+        let time = |ticks: u64| Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND);
+        Usage { user: user.map(time), system: system.map(time), peak_bytes: None }
+    }
+
+    /// User and system time together.
+    pub fn processor(&self) -> Option<Duration> {
+        Some(self.user? + self.system?)
+    }
+}
+
+/// The machine that ran it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The processor's name, or the architecture where the system does not tell.
+    pub processor: String,
+    /// Logical processors that the process may use.
+    pub cores: usize,
+    /// The operating system.
+    pub os: &'static str,
+}
+
+impl Machine {
+    /// This one.
+    pub fn this() -> Self {
+        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        Machine {
+            processor: processor_name(&info).unwrap_or(std::env::consts::ARCH).to_owned(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            os: std::env::consts::OS,
+        }
+    }
+}
+
+/// Fields 14 and 15 of `/proc/self/stat`. The command, field 2, may hold spaces and parentheses, so fields count from its last one.
+fn processor_ticks(stat: &str) -> Option<(u64, u64)> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+fn peak_bytes(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+fn processor_name(cpuinfo: &str) -> Option<&str> {
+    let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_read_after_a_command_with_spaces_and_parentheses() {
+        let stat = "42 (a (b) c) S 1 42 42 0 -1 4194304 1 2 3 4 55 66 7 8 20 0 1 0";
+        assert_eq!(processor_ticks(stat), Some((55, 66)));
+        assert_eq!(processor_ticks("42 (x) S 1"), None);
+    }
+
+    #[test]
+    fn peak_and_name_are_read_in_their_units() {
+        assert_eq!(peak_bytes("Name:\tx\nVmHWM:\t    2048 kB\n"), Some(2 << 20));
+        assert_eq!(peak_bytes("Name:\tx\n"), None);
+        assert_eq!(processor_name("processor\t: 0\nmodel name\t: A B: C\n"), Some("A B: C"));
+    }
+}

@@ -1,0 +1,181 @@
+//! Keys and values that can be checked: a value is a function of its key, a generation and the load's seed.
+//!
+//! A key is the decimal of twice its rank, zero-padded on the left; the odd numbers between are the keys that are missing, so that a
+//! look-up of a missing key passes every key-range fence and meets the filters. A value is eight bytes of generation, then words that
+//! only that key and that generation give, a chosen share of them incompressible.
+
+use crate::random::mix;
+
+/// Shortest value: its generation.
+pub const VALUE_BYTES_MIN: usize = 8;
+
+/// Shortest key: a decimal of eight digits.
+pub const KEY_BYTES_MIN: usize = 8;
+
+const WORD_BYTES: usize = 8;
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// How keys and values are made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RecordShape {
+    /// Length of a key.
+    pub key_bytes: usize,
+    /// Length of a value.
+    pub value_bytes: usize,
+    /// The share of a value that compresses to nearly nothing, from 0 to 1.
+    pub compressible: f64,
+    /// What the values depend on beside key and generation.
+    pub seed: u64,
+}
+
+impl RecordShape {
+    /// How many records have keys of this length.
+    pub fn records_max(&self) -> u64 {
+        10u64.checked_pow(self.key_bytes.min(19) as u32).map_or(u64::MAX / 2, |n| n / 2)
+    }
+
+    /// Writes the key of rank `rank`; with `missing`, the key just after it that no record has.
+    pub fn key(&self, rank: u64, missing: bool, key: &mut Vec<u8>) {
+        key.clear();
+        key.resize(self.key_bytes, b'0');
+        let mut number = rank * 2 + u64::from(missing);
+        for digit in key.iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        assert_eq!(number, 0, "rank {rank} does not fit in a key of {} bytes", self.key_bytes);
+    }
+
+    /// The rank whose key this is.
+    pub fn rank(&self, key: &[u8]) -> Option<u64> {
+        if key.len() != self.key_bytes {
+            return None;
+        }
+        let mut number = 0u64;
+        for &digit in key {
+            let digit = digit.checked_sub(b'0').filter(|d| *d < 10)?;
+            number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+        }
+        number.is_multiple_of(2).then_some(number / 2)
+    }
+
+    /// Writes the value of a generation.
+    pub fn value(&self, rank: u64, generation: u32, value: &mut Vec<u8>) {
+        value.clear();
+        value.extend_from_slice(&u64::from(generation).to_le_bytes());
+        let words = Words::new(self, rank, generation);
+        let mut index = 0;
+        while value.len() < self.value_bytes {
+            value.extend_from_slice(&words.at(index).to_le_bytes());
+            index += 1;
+        }
+        value.truncate(self.value_bytes);
+    }
+
+    /// The generation of a value, if every byte of it is what that generation of that key must have.
+    pub fn generation(&self, rank: u64, value: &[u8]) -> Option<u32> {
+        if value.len() != self.value_bytes {
+            return None;
+        }
+        let (generation, body) = value.split_first_chunk::<WORD_BYTES>()?;
+        let generation = u32::try_from(u64::from_le_bytes(*generation)).ok()?;
+        let words = Words::new(self, rank, generation);
+        let mut whole = body.chunks_exact(WORD_BYTES);
+        let mut index = 0;
+        for chunk in &mut whole {
+            if chunk != words.at(index).to_le_bytes() {
+                return None;
+            }
+            index += 1;
+        }
+        let rest = whole.remainder();
+        (*rest == words.at(index).to_le_bytes()[..rest.len()]).then_some(generation)
+    }
+}
+
+/// The words of one value after its generation.
+struct Words {
+    seed: u64,
+    random_words: u64,
+}
+
+impl Words {
+    fn new(shape: &RecordShape, rank: u64, generation: u32) -> Self {
+        let words = (shape.value_bytes.saturating_sub(WORD_BYTES) / WORD_BYTES) as f64;
+        Words {
+            seed: mix(shape.seed ^ mix(rank ^ mix(u64::from(generation).wrapping_add(GOLDEN)))),
+            random_words: (words * (1.0 - shape.compressible)).round() as u64,
+        }
+    }
+
+    fn at(&self, index: u64) -> u64 {
+        // The compressible rest is one word again and again: it too belongs to this key and generation only.
+        mix(self.seed.wrapping_add(index.min(self.random_words).wrapping_mul(GOLDEN)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: RecordShape = RecordShape { key_bytes: 16, value_bytes: 100, compressible: 0.5, seed: 1 };
+
+    fn value(shape: &RecordShape, rank: u64, generation: u32) -> Vec<u8> {
+        let mut value = Vec::new();
+        shape.value(rank, generation, &mut value);
+        value
+    }
+
+    #[test]
+    fn keys_sort_as_their_ranks_and_missing_keys_lie_between() {
+        let mut keys = Vec::new();
+        for rank in [0u64, 1, 9, 10, 4_999, 5_000, 123_456] {
+            for missing in [false, true] {
+                let mut key = Vec::new();
+                SHAPE.key(rank, missing, &mut key);
+                assert_eq!(key.len(), 16);
+                assert_eq!(SHAPE.rank(&key), (!missing).then_some(rank));
+                keys.push(key);
+            }
+        }
+        assert!(keys.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn a_value_is_known_again_with_its_generation() {
+        for value_bytes in [8, 9, 15, 16, 17, 100, 4096] {
+            let shape = RecordShape { value_bytes, ..SHAPE };
+            assert_eq!(shape.generation(5, &value(&shape, 5, 77)), Some(77));
+        }
+    }
+
+    #[test]
+    fn any_changed_byte_is_noticed() {
+        for value_bytes in [16, 20, 100] {
+            let shape = RecordShape { value_bytes, ..SHAPE };
+            let good = value(&shape, 5, 77);
+            for at in 0..good.len() {
+                let mut bad = good.clone();
+                bad[at] ^= 0x10;
+                assert_eq!(shape.generation(5, &bad), None, "byte {at} of {value_bytes}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_key_seed_or_length_is_refused() {
+        assert_eq!(SHAPE.generation(6, &value(&SHAPE, 5, 1)), None);
+        assert_eq!(RecordShape { seed: 2, ..SHAPE }.generation(5, &value(&SHAPE, 5, 1)), None);
+        assert_eq!(SHAPE.generation(5, &value(&SHAPE, 5, 1)[..99]), None);
+    }
+
+    #[test]
+    fn the_incompressible_share_is_as_asked() {
+        for (compressible, distinct) in [(0.0, 64), (0.5, 33), (1.0, 1)] {
+            let shape = RecordShape { value_bytes: 8 + 64 * 8, compressible, ..SHAPE };
+            let value = value(&shape, 3, 4);
+            let words: std::collections::BTreeSet<&[u8]> = value[8..].chunks(8).collect();
+            assert_eq!(words.len(), distinct, "{compressible}");
+        }
+    }
+}

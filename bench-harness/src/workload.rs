@@ -1,0 +1,313 @@
+//! What is done to a store: workloads as data (which operations in which proportion, on which records), apart from how they are run.
+//!
+//! # Who writes what
+//!
+//! In a run with t threads, the record of rank r is written by thread r mod t only (inserts: of index r). So no lock of the harness
+//! ever stands between two writers, and a reader knows what it may see (see [`crate::ledger`]). A drawn rank is moved to the nearest one
+//! that its thread owns, which changes a distribution over many records by nothing that matters.
+//!
+//! # Sources and departures
+//!
+//! The fill, read, seek and overwrite loads are named after those of LevelDB's `db_bench`; random fills and deletes use a shuffle and so
+//! touch each key exactly once. `ycsb-a` to `ycsb-f` are the core workloads of YCSB (Cooper et al., Benchmarking cloud serving systems with
+//! YCSB, SoCC 2010): zipfian with 0.99 for A, B, C, E and F, latest for D, scans of 1 to 100 entries for E. Two departures: hot records
+//! are spread over the key space by a bijective shuffle where YCSB hashes (and loses some records to collisions), and "latest" keeps the
+//! skew of the loaded count while the count grows.
+
+mod client;
+mod run;
+
+use crate::random::{Rng, Shuffle, Zipf};
+use crate::store::{Direction, Durability};
+
+pub use run::{BenchError, Outcome, Session, load, run};
+
+/// One thing done to a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Looks up a record.
+    Read(u64),
+    /// Looks up the key after this rank's, which no record has.
+    ReadMissing(u64),
+    /// Writes a record's next generation.
+    Update(u64),
+    /// Writes the records of these consecutive insertion indices in one batch, the first time.
+    Insert {
+        /// The first index.
+        first: u64,
+        /// The distance from one index to the next.
+        stride: u64,
+        /// How many.
+        count: u64,
+    },
+    /// Reads a record and writes its next generation.
+    ReadModifyWrite(u64),
+    /// Positions at a record and reads so many.
+    Scan {
+        /// Where.
+        rank: u64,
+        /// How many.
+        count: u64,
+    },
+    /// Deletes a record.
+    Delete(u64),
+    /// Reads everything.
+    ScanAll(Direction),
+}
+
+/// Which records the operations of a mix go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    /// Each once, by ascending key.
+    InOrder,
+    /// Each once, shuffled.
+    Shuffled,
+    /// Any, all alike.
+    Uniform,
+    /// YCSB's zipfian, hot records spread over the key space.
+    Zipfian,
+    /// The newest most often.
+    Latest,
+}
+
+/// Operations by their share in percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mix {
+    choice: Choice,
+    read: u8,
+    missing: u8,
+    update: u8,
+    insert: u8,
+    scan: u8,
+    read_modify_write: u8,
+    delete: u8,
+    /// Most entries of a scan; scans are uniform in length from one, or of just this length when `scan_fixed`.
+    scan_max: u64,
+    scan_fixed: bool,
+}
+
+const NOTHING: Mix = Mix {
+    choice: Choice::Uniform,
+    read: 0,
+    missing: 0,
+    update: 0,
+    insert: 0,
+    scan: 0,
+    read_modify_write: 0,
+    delete: 0,
+    scan_max: 0,
+    scan_fixed: false,
+};
+
+macro_rules! workloads {
+    ($($variant:ident $name:literal $what:literal)*) => {
+        /// A workload by name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Workload {
+            $(#[doc = $what] $variant,)*
+        }
+
+        impl Workload {
+            /// All of them, in the order in which they are listed.
+            pub const ALL: &[Workload] = &[$(Workload::$variant,)*];
+
+            /// The name used on command lines and in reports.
+            pub fn name(self) -> &'static str {
+                match self { $(Workload::$variant => $name,)* }
+            }
+
+            /// What it does, in a line.
+            pub fn what(self) -> &'static str {
+                match self { $(Workload::$variant => $what,)* }
+            }
+        }
+    };
+}
+
+workloads! {
+    FillSequential "fill-seq" "Loads an empty store by ascending key."
+    FillRandom "fill-random" "Loads an empty store in shuffled order, each key once."
+    FillBatch "fill-batch" "As fill-random, in batches."
+    FillSync "fill-sync" "As fill-random, each write synced; a hundredth of the records."
+    Overwrite "overwrite" "Writes existing records again, uniformly."
+    ReadRandom "read-random" "Looks up existing records, uniformly."
+    ReadMissing "read-missing" "Looks up keys that lie between the existing ones."
+    ReadHot "read-hot" "Looks up existing records, zipfian."
+    Seek "seek" "Positions at an existing record and reads it."
+    SeekNext10 "seek-next10" "Positions at an existing record and reads ten more."
+    ScanForward "scan-forward" "Reads everything by ascending key."
+    ScanBackward "scan-backward" "Reads everything by descending key."
+    Delete "delete" "Deletes every record, shuffled."
+    YcsbA "ycsb-a" "50 % reads, 50 % updates, zipfian."
+    YcsbB "ycsb-b" "95 % reads, 5 % updates, zipfian."
+    YcsbC "ycsb-c" "Reads only, zipfian."
+    YcsbD "ycsb-d" "95 % reads of the latest, 5 % inserts."
+    YcsbE "ycsb-e" "95 % scans of 1 to 100, 5 % inserts, zipfian."
+    YcsbF "ycsb-f" "50 % reads, 50 % read-modify-writes, zipfian."
+    ReadWhileWriting "read-while-writing" "Uniform reads while one further thread overwrites."
+}
+
+impl Workload {
+    /// The workload of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|w| w.name() == name)
+    }
+
+    /// Whether it begins with an empty store.
+    pub fn fills(self) -> bool {
+        matches!(self, Self::FillSequential | Self::FillRandom | Self::FillBatch | Self::FillSync)
+    }
+
+    /// Whether it leaves the store as it found it.
+    pub fn only_reads(self) -> bool {
+        let mix = self.mix();
+        !self.has_background_writer() && mix.update + mix.insert + mix.read_modify_write + mix.delete == 0
+    }
+
+    fn has_background_writer(self) -> bool {
+        self == Self::ReadWhileWriting
+    }
+
+    fn whole_scan(self) -> Option<Direction> {
+        match self {
+            Self::ScanForward => Some(Direction::Forward),
+            Self::ScanBackward => Some(Direction::Backward),
+            _ => None,
+        }
+    }
+
+    fn mix(self) -> Mix {
+        use Choice::{InOrder, Latest, Shuffled, Uniform, Zipfian};
+        match self {
+            Self::FillSequential => Mix { choice: InOrder, insert: 100, ..NOTHING },
+            Self::FillRandom | Self::FillBatch | Self::FillSync => {
+                Mix { choice: Shuffled, insert: 100, ..NOTHING }
+            }
+            Self::Overwrite => Mix { choice: Uniform, update: 100, ..NOTHING },
+            Self::ReadRandom | Self::ReadWhileWriting => Mix { choice: Uniform, read: 100, ..NOTHING },
+            Self::ReadMissing => Mix { choice: Uniform, missing: 100, ..NOTHING },
+            Self::ReadHot | Self::YcsbC => Mix { choice: Zipfian, read: 100, ..NOTHING },
+            Self::Seek => Mix { choice: Uniform, scan: 100, scan_max: 1, scan_fixed: true, ..NOTHING },
+            Self::SeekNext10 => Mix { choice: Uniform, scan: 100, scan_max: 11, scan_fixed: true, ..NOTHING },
+            Self::ScanForward | Self::ScanBackward => NOTHING,
+            Self::Delete => Mix { choice: Shuffled, delete: 100, ..NOTHING },
+            Self::YcsbA => Mix { choice: Zipfian, read: 50, update: 50, ..NOTHING },
+            Self::YcsbB => Mix { choice: Zipfian, read: 95, update: 5, ..NOTHING },
+            Self::YcsbD => Mix { choice: Latest, read: 95, insert: 5, ..NOTHING },
+            Self::YcsbE => Mix { choice: Zipfian, scan: 95, insert: 5, scan_max: 100, ..NOTHING },
+            Self::YcsbF => Mix { choice: Zipfian, read: 50, read_modify_write: 50, ..NOTHING },
+        }
+    }
+}
+
+/// Sizes and seeds of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Records of the loaded store.
+    pub records: u64,
+    /// Operations of the measured run, over all threads; fills and deletes take `records`.
+    pub ops: u64,
+    /// Length of a key.
+    pub key_bytes: usize,
+    /// Length of a value.
+    pub value_bytes: usize,
+    /// The share of a value that compresses to nearly nothing.
+    pub compressible: f64,
+    /// Clients at once.
+    pub threads: u32,
+    /// Of every write, except in `fill-sync`.
+    pub durability: Durability,
+    /// Records of one batch in `fill-batch` and in unmeasured loads.
+    pub batch_records: u64,
+    /// Seed of the loaded records and their order.
+    pub load_seed: u64,
+    /// Seed of the measured run. Another than the load's: with the same, reads would follow the order of the writes.
+    pub run_seed: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            records: 1_000_000,
+            ops: 1_000_000,
+            key_bytes: 16,
+            value_bytes: 100,
+            compressible: 0.5,
+            threads: 1,
+            durability: Durability::PageCache,
+            batch_records: 100,
+            load_seed: 1,
+            run_seed: 2,
+        }
+    }
+}
+
+/// Draws the operations of one thread: a pure function of seed and thread, except that `latest` looks at how far inserts are.
+#[derive(Debug)]
+struct Source<'a> {
+    mix: Mix,
+    rng: Rng,
+    records: u64,
+    thread: u64,
+    threads: u64,
+    batch: u64,
+    /// Indices are handed out so far: inserts, or positions of a pass over all records.
+    next: u64,
+    zipf: Option<&'a Zipf>,
+    spread: &'a Shuffle,
+}
+
+impl Source<'_> {
+    /// The next operation; `inserted` is how many insertion indices are all acknowledged.
+    fn next(&mut self, inserted: u64, rank_of: impl Fn(u64) -> u64) -> Op {
+        let mix = self.mix;
+        let mut roll = self.rng.below(100) as u8;
+        let mut falls_on = |share: u8| {
+            let hit = roll < share;
+            roll = roll.wrapping_sub(share);
+            hit
+        };
+        if falls_on(mix.read) {
+            Op::Read(self.draw(inserted, &rank_of))
+        } else if falls_on(mix.missing) {
+            Op::ReadMissing(self.draw(inserted, &rank_of))
+        } else if falls_on(mix.update) {
+            let rank = self.draw(inserted, &rank_of);
+            Op::Update(self.own(rank))
+        } else if falls_on(mix.insert) {
+            let first = self.next * self.threads + self.thread;
+            self.next += self.batch;
+            Op::Insert { first, stride: self.threads, count: self.batch }
+        } else if falls_on(mix.scan) {
+            let count = if mix.scan_fixed { mix.scan_max } else { 1 + self.rng.below(mix.scan_max) };
+            Op::Scan { rank: self.draw(inserted, &rank_of), count }
+        } else if falls_on(mix.read_modify_write) {
+            let rank = self.draw(inserted, &rank_of);
+            Op::ReadModifyWrite(self.own(rank))
+        } else {
+            let index = self.next * self.threads + self.thread;
+            self.next += 1;
+            Op::Delete(self.spread.apply(index))
+        }
+    }
+
+    /// The rank of an existing record.
+    fn draw(&mut self, inserted: u64, rank_of: impl Fn(u64) -> u64) -> u64 {
+        match (self.mix.choice, self.zipf) {
+            (Choice::Zipfian, Some(zipf)) => rank_of(self.spread.apply(zipf.draw(&mut self.rng))),
+            (Choice::Latest, Some(zipf)) => {
+                rank_of(inserted.saturating_sub(1).saturating_sub(zipf.draw(&mut self.rng)))
+            }
+            _ => rank_of(self.rng.below(self.records)),
+        }
+    }
+
+    /// The nearest rank at or below that this thread may write (or the first one above).
+    fn own(&self, rank: u64) -> u64 {
+        let owned = rank - rank % self.threads + self.thread;
+        if owned < self.records { owned } else { owned - self.threads }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,408 @@
+//! Runs a workload against a store: threads, meters, progress, and the outcome.
+//!
+//! A measured run begins in a known state. After an unmeasured load the store is flushed and its background work has come to rest, for a
+//! store with debts would pay them while something else is measured. After a measured run that wrote, the time to come to rest again is
+//! reported apart from the run's own, and amplifications are read at rest.
+
+use crate::ledger::Ledger;
+use crate::meter::{self, Latency, Progress, Usage};
+use crate::random::{Rng, Shuffle, Zipf};
+use crate::record::{KEY_BYTES_MIN, RecordShape, VALUE_BYTES_MIN};
+use crate::store::{Durability, Store, StoreError, StoreStats};
+use crate::workload::client::{Client, Done};
+use crate::workload::{Choice, Config, Op, Source, Workload};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store gave a wrong answer.
+    #[error("wrong answer at key {key:?}: {what}")]
+    Wrong {
+        /// The key, as text where it is text.
+        key: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The sizes asked for do not go together.
+    #[error("{0}")]
+    Config(String),
+    /// A file of the harness's own: data to load, a report.
+    #[error("{path}: {source}")]
+    File {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl BenchError {
+    pub(crate) fn wrong(key: &[u8], what: &str) -> Self {
+        BenchError::Wrong { key: String::from_utf8_lossy(key).into_owned(), what: what.to_owned() }
+    }
+}
+
+/// What a run measured.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Operations done, each with one latency.
+    pub ops: u64,
+    /// Records that they read or wrote.
+    pub records: u64,
+    /// Bytes of keys and values that they read or wrote.
+    pub bytes: u64,
+    /// Wall time of the run, without the load before and the drain after.
+    pub elapsed: Duration,
+    /// Time until background work was at rest after the run.
+    pub drain: Duration,
+    /// Latencies of the operations.
+    pub latency: Latency,
+    /// Processor time and memory, of the run and its drain.
+    pub usage: Usage,
+    /// The store's counters at rest.
+    pub stats: StoreStats,
+    /// Writer time stalled during the run.
+    pub stall: Option<Duration>,
+    /// Operations of the background writer, where there is one.
+    pub background_ops: u64,
+}
+
+/// What is known of a store's content between the runs on it.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    shape: RecordShape,
+    ledger: Ledger,
+    /// Insertion index to rank.
+    order: Option<Shuffle>,
+    /// Insertion indices that are all acknowledged.
+    inserted: u64,
+}
+
+impl Session {
+    /// A session on an empty store, filled by `workload` or for it.
+    ///
+    /// # Errors
+    ///
+    /// [`BenchError::Config`] when the sizes do not go together.
+    pub fn new(config: &Config, workload: Workload) -> Result<Self, BenchError> {
+        let shape = RecordShape {
+            key_bytes: config.key_bytes,
+            value_bytes: config.value_bytes,
+            compressible: config.compressible,
+            seed: config.load_seed,
+        };
+        // Room for the records that a run inserts beyond those loaded; a run of inserts only is a fill and loads none.
+        let growth = if workload.mix().insert > 0 && !workload.fills() {
+            config.ops.saturating_add(2 * u64::from(config.threads))
+        } else {
+            0
+        };
+        let capacity = config.records.saturating_add(growth);
+        let problem = if config.records == 0 || config.threads == 0 || config.batch_records == 0 {
+            Some("records, threads and batch size must be at least one".to_owned())
+        } else if config.records < u64::from(config.threads) {
+            Some("there must be at least one record for each thread".to_owned())
+        } else if config.key_bytes < KEY_BYTES_MIN || config.value_bytes < VALUE_BYTES_MIN {
+            Some(format!("keys need {KEY_BYTES_MIN} bytes and values {VALUE_BYTES_MIN}"))
+        } else if capacity > shape.records_max() {
+            Some(format!("{capacity} records need longer keys than {} bytes", config.key_bytes))
+        } else if !(0.0..=1.0).contains(&config.compressible) {
+            Some("the compressible share lies between 0 and 1".to_owned())
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            return Err(BenchError::Config(problem));
+        }
+        let sorted = workload.mix().choice == Choice::InOrder;
+        Ok(Session {
+            config: config.clone(),
+            shape,
+            ledger: Ledger::new(capacity),
+            order: (!sorted).then(|| Shuffle::new(capacity, config.load_seed)),
+            inserted: 0,
+        })
+    }
+
+    /// Where an insertion index lies in key order.
+    fn rank_of(&self, index: u64) -> u64 {
+        self.order.as_ref().map_or(index, |order| order.apply(index))
+    }
+}
+
+/// Loads the session's records, unmeasured, and waits until the store is at rest.
+///
+/// # Errors
+///
+/// The store's, unchanged.
+pub fn load(session: &mut Session, store: &dyn Store, progress: &Progress) -> Result<(), BenchError> {
+    let records = session.config.records;
+    let batch = session.config.batch_records;
+    {
+        let rank_of = |index| session.rank_of(index);
+        let mut client = client(session, store, &rank_of, Durability::PageCache, false);
+        progress.begin("load", records);
+        for first in (0..records).step_by(batch as usize) {
+            let count = batch.min(records - first);
+            client.execute(Op::Insert { first, stride: 1, count })?;
+            progress.add(count);
+        }
+        progress.end();
+    }
+    session.inserted = records;
+    store.flush()?;
+    store.wait_idle()?;
+    Ok(())
+}
+
+/// Runs a workload on a session's store and measures it.
+///
+/// # Errors
+///
+/// The store's, or [`BenchError::Wrong`] at the first wrong answer.
+pub fn run(
+    session: &mut Session,
+    store: &dyn Store,
+    workload: Workload,
+    progress: &Progress,
+) -> Result<Outcome, BenchError> {
+    let plan = Plan::new(session, workload);
+    progress.begin(workload.name(), plan.shares.iter().sum());
+    let stall_before = store.stats().stall;
+    let usage = Usage::begin();
+    let start = meter::now();
+    let mut sum = run_threads(session, store, &plan, progress)?;
+    let elapsed = start.elapsed();
+    progress.end();
+    let drain_start = meter::now();
+    if !workload.only_reads() {
+        store.flush()?;
+        store.wait_idle()?;
+    }
+    let drain = drain_start.elapsed();
+    session.inserted = sum.inserted.max(session.inserted);
+    let stats = store.stats();
+    Ok(Outcome {
+        ops: sum.latency.count(),
+        records: sum.records,
+        bytes: sum.bytes,
+        elapsed,
+        drain,
+        latency: std::mem::take(&mut sum.latency),
+        usage: usage.end(),
+        stall: stats.stall.map(|after| after.saturating_sub(stall_before.unwrap_or_default())),
+        stats,
+        background_ops: sum.background_ops,
+    })
+}
+
+fn client<'a>(
+    session: &'a Session,
+    store: &'a dyn Store,
+    rank_of: &'a (dyn Fn(u64) -> u64 + Sync),
+    durability: Durability,
+    others_write: bool,
+) -> Client<'a> {
+    Client {
+        store,
+        ledger: &session.ledger,
+        shape: session.shape,
+        durability,
+        rank_of,
+        others_write,
+        key: Vec::new(),
+        value: Vec::new(),
+        batch: Vec::new(),
+    }
+}
+
+/// What the threads of a run share.
+struct Plan {
+    workload: Workload,
+    durability: Durability,
+    /// Operations of each thread.
+    shares: Vec<u64>,
+    batch: u64,
+    zipf: Option<Zipf>,
+    spread: Shuffle,
+}
+
+impl Plan {
+    fn new(session: &Session, workload: Workload) -> Self {
+        let config = &session.config;
+        let records = match workload {
+            Workload::FillSync => (config.records / 100).max(u64::from(config.threads)),
+            _ => config.records,
+        };
+        let batch = if workload == Workload::FillBatch { config.batch_records } else { 1 };
+        let threads = u64::from(config.threads);
+        let shares = if workload.fills() || workload == Workload::Delete {
+            // Every record once: a thread's are those whose index leaves its number as remainder.
+            split(records, threads).map(|records| records.div_ceil(batch)).collect()
+        } else if workload.whole_scan().is_some() {
+            vec![1; config.threads as usize]
+        } else {
+            split(config.ops, threads).collect()
+        };
+        let skewed = matches!(workload.mix().choice, Choice::Zipfian | Choice::Latest);
+        Plan {
+            workload,
+            durability: if workload == Workload::FillSync { Durability::Synced } else { config.durability },
+            shares,
+            batch,
+            zipf: skewed.then(|| Zipf::new(config.records, Zipf::THETA)),
+            spread: Shuffle::new(config.records, config.run_seed),
+        }
+    }
+
+    fn source<'a>(&'a self, session: &Session, thread: u64) -> Source<'a> {
+        let threads = u64::from(session.config.threads);
+        Source {
+            mix: self.workload.mix(),
+            rng: Rng::new(session.config.run_seed, thread),
+            records: session.config.records,
+            thread,
+            threads,
+            batch: self.batch,
+            // Loaded indices are taken: inserts go on after them. A pass over all records begins at the first.
+            next: if self.workload == Workload::Delete { 0 } else { session.inserted.div_ceil(threads) },
+            zipf: self.zipf.as_ref(),
+            spread: &self.spread,
+        }
+    }
+}
+
+/// `total` in as many nearly equal parts.
+fn split(total: u64, parts: u64) -> impl Iterator<Item = u64> {
+    (0..parts).map(move |part| total / parts + u64::from(part < total % parts))
+}
+
+#[derive(Default)]
+struct Sum {
+    latency: Latency,
+    records: u64,
+    bytes: u64,
+    inserted: u64,
+    background_ops: u64,
+}
+
+fn run_threads(
+    session: &Session,
+    store: &dyn Store,
+    plan: &Plan,
+    progress: &Progress,
+) -> Result<Sum, BenchError> {
+    let threads = u64::from(session.config.threads);
+    let stop = AtomicBool::new(false);
+    let fronts: Vec<AtomicU64> = (0..threads).map(|_| AtomicU64::new(session.inserted)).collect();
+    let shared = Shared { session, store, plan, progress, stop: &stop, fronts: &fronts };
+    let (parts, background) = std::thread::scope(|scope| {
+        let shared = &shared;
+        let writer = plan.workload.has_background_writer().then(|| scope.spawn(move || shared.background()));
+        let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || shared.worker(thread))).collect();
+        let parts: Vec<_> = workers.into_iter().map(join).collect();
+        shared.stop.store(true, Ordering::Release);
+        (parts, writer.map(join))
+    });
+    let mut sum = Sum { background_ops: background.transpose()?.unwrap_or(0), ..Sum::default() };
+    for part in parts {
+        let part = part?;
+        sum.latency.merge(&part.latency);
+        sum.records += part.records;
+        sum.bytes += part.bytes;
+    }
+    sum.inserted = fronts.iter().map(|front| front.load(Ordering::Acquire)).max().unwrap_or(0);
+    Ok(sum)
+}
+
+fn join<T>(handle: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+struct Shared<'a> {
+    session: &'a Session,
+    store: &'a dyn Store,
+    plan: &'a Plan,
+    progress: &'a Progress,
+    stop: &'a AtomicBool,
+    /// For each thread, the insertion index that it will take next: all its lower ones are acknowledged.
+    fronts: &'a [AtomicU64],
+}
+
+impl Shared<'_> {
+    /// One client thread from its first operation to its last.
+    fn worker(&self, thread: u64) -> Result<Sum, BenchError> {
+        let session = self.session;
+        let threads = u64::from(session.config.threads);
+        let rank_of = |index| session.rank_of(index);
+        let others_write =
+            !self.plan.workload.only_reads() && (threads > 1 || self.plan.workload.has_background_writer());
+        let mut client = client(session, self.store, &rank_of, self.plan.durability, others_write);
+        let mut source = self.plan.source(session, thread);
+        let mut sum = Sum::default();
+        let mut unreported = 0;
+        for _ in 0..self.plan.shares[thread as usize] {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let op = match self.plan.workload.whole_scan() {
+                Some(direction) => Op::ScanAll(direction),
+                None => source.next(self.front(), rank_of),
+            };
+            let Done { latency, records, bytes } = match client.execute(op) {
+                Ok(done) => done,
+                Err(error) => {
+                    self.stop.store(true, Ordering::Release);
+                    return Err(error);
+                }
+            };
+            if let Op::Insert { .. } = op {
+                self.fronts[thread as usize].store(source.next * threads + thread, Ordering::Release);
+            }
+            sum.latency.record(latency);
+            sum.records += records;
+            sum.bytes += bytes;
+            unreported += 1;
+            if unreported == 64 {
+                self.progress.add(std::mem::take(&mut unreported));
+            }
+        }
+        self.progress.add(unreported);
+        Ok(sum)
+    }
+
+    /// Overwrites records, unmeasured, until the clients are done; owns all records.
+    fn background(&self) -> Result<u64, BenchError> {
+        let session = self.session;
+        let rank_of = |index| session.rank_of(index);
+        let mut client = client(session, self.store, &rank_of, self.plan.durability, true);
+        let mut rng = Rng::new(session.config.run_seed, u64::MAX);
+        let mut ops = 0;
+        while !self.stop.load(Ordering::Acquire) {
+            let rank = session.rank_of(rng.below(session.config.records));
+            if let Err(error) = client.execute(Op::Update(rank)) {
+                self.stop.store(true, Ordering::Release);
+                return Err(error);
+            }
+            ops += 1;
+        }
+        Ok(ops)
+    }
+
+    /// All insertion indices below this are acknowledged.
+    fn front(&self) -> u64 {
+        if self.plan.workload.mix().choice != Choice::Latest {
+            return self.session.inserted;
+        }
+        let lowest = self.fronts.iter().map(|front| front.load(Ordering::Acquire)).min().unwrap_or(0);
+        lowest.max(self.session.inserted)
+    }
+}

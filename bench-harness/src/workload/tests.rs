@@ -1,0 +1,211 @@
+use super::*;
+use crate::meter::Progress;
+use crate::store::faulty::{FaultyStore, Lie};
+use crate::store::{MemoryStore, Store};
+use std::collections::HashMap;
+
+fn config(threads: u32) -> Config {
+    Config { records: 2_000, ops: 3_000, threads, batch_records: 7, ..Config::default() }
+}
+
+fn run_on(store: &dyn Store, workload: Workload, config: &Config) -> Result<Outcome, BenchError> {
+    let progress = Progress::new(true);
+    let mut session = Session::new(config, workload)?;
+    if !workload.fills() {
+        load(&mut session, store, &progress)?;
+    }
+    run(&mut session, store, workload, &progress)
+}
+
+fn count(store: &dyn Store) -> u64 {
+    store.scan_all(Direction::Forward, &mut |_, _| {}).expect("a map can be read")
+}
+
+#[test]
+fn every_workload_passes_on_an_honest_store_with_one_thread_and_with_three() {
+    for threads in [1, 3] {
+        for workload in Workload::ALL {
+            let store = MemoryStore::default();
+            let outcome = run_on(&store, *workload, &config(threads));
+            let outcome = outcome.unwrap_or_else(|error| panic!("{} by {threads}: {error}", workload.name()));
+            assert_eq!(outcome.ops, outcome.latency.count());
+            assert!(outcome.ops > 0, "{}", workload.name());
+        }
+    }
+}
+
+#[test]
+fn fills_write_each_record_once() {
+    for threads in [1, 3, 8] {
+        for workload in [Workload::FillSequential, Workload::FillRandom, Workload::FillBatch] {
+            let store = MemoryStore::default();
+            let outcome = run_on(&store, workload, &config(threads)).expect("a map does not lie");
+            assert_eq!((count(&store), outcome.records), (2_000, 2_000), "{} by {threads}", workload.name());
+        }
+    }
+}
+
+#[test]
+fn deletes_leave_nothing() {
+    for threads in [1, 3] {
+        let store = MemoryStore::default();
+        run_on(&store, Workload::Delete, &config(threads)).expect("a map does not lie");
+        assert_eq!(count(&store), 0);
+    }
+}
+
+#[test]
+fn whole_scans_touch_every_record_in_each_thread() {
+    let outcome =
+        run_on(&MemoryStore::default(), Workload::ScanBackward, &config(2)).expect("a map does not lie");
+    assert_eq!((outcome.ops, outcome.records), (2, 4_000));
+}
+
+#[test]
+fn inserts_of_ycsb_go_on_after_the_load() {
+    let store = MemoryStore::default();
+    let outcome = run_on(&store, Workload::YcsbD, &config(3)).expect("a map does not lie");
+    let inserted = count(&store) - 2_000;
+    assert!((90..220).contains(&inserted), "{inserted} of {} operations; 5 % are asked for", outcome.ops);
+}
+
+#[test]
+fn the_same_seeds_leave_the_same_store() {
+    for workload in [Workload::YcsbA, Workload::YcsbF, Workload::Overwrite] {
+        let content = |run_seed| {
+            let store = MemoryStore::default();
+            run_on(&store, workload, &Config { run_seed, ..config(2) }).expect("a map does not lie");
+            let mut pairs = Vec::new();
+            store
+                .scan_all(Direction::Forward, &mut |k, v| pairs.push((k.to_vec(), v.to_vec())))
+                .expect("a map can be read");
+            pairs
+        };
+        assert!(content(5) == content(5), "{}", workload.name());
+        assert!(content(5) != content(6), "{}", workload.name());
+    }
+}
+
+#[test]
+fn every_lie_is_found() {
+    let caught = |lie, workload| {
+        let result = run_on(&FaultyStore::new(lie), workload, &config(1));
+        matches!(result, Err(BenchError::Wrong { .. }))
+    };
+    for workload in [Workload::ScanForward, Workload::ScanBackward] {
+        for lie in [Lie::LosesWrite(0), Lie::LosesWrite(1_999), Lie::EndsScansEarly, Lie::RepeatsEntries] {
+            assert!(caught(lie, workload), "{lie:?} in {}", workload.name());
+        }
+    }
+    for workload in [Workload::Seek, Workload::SeekNext10, Workload::YcsbE] {
+        for lie in [Lie::EndsScansEarly, Lie::RepeatsEntries] {
+            assert!(caught(lie, workload), "{lie:?} in {}", workload.name());
+        }
+    }
+    for workload in [Workload::ReadRandom, Workload::YcsbA, Workload::YcsbF, Workload::ReadWhileWriting] {
+        assert!(caught(Lie::FlipsBit, workload), "{}", workload.name());
+    }
+    assert!(caught(Lie::InventsValue, Workload::ReadMissing));
+    // Write 2,000 is the first after the load: the next read of that record must notice, in any of 3,000 zipfian operations.
+    assert!((2_000..2_400).any(|write| caught(Lie::LosesWrite(write), Workload::YcsbA)));
+}
+
+#[test]
+fn honest_runs_do_not_depend_on_whether_other_threads_write() {
+    // Many threads on few records: readers meet writes under way all the time.
+    let config = Config { records: 16, ops: 20_000, ..config(4) };
+    for workload in [Workload::YcsbA, Workload::YcsbF, Workload::ReadWhileWriting] {
+        run_on(&MemoryStore::default(), workload, &config).expect("a map does not lie");
+    }
+}
+
+#[test]
+fn mixes_have_the_shares_that_ycsb_gives_them() {
+    let spread = Shuffle::new(1000, 1);
+    let zipf = Zipf::new(1000, Zipf::THETA);
+    for (workload, expected) in [
+        (Workload::YcsbA, [("read", 50), ("update", 50)].as_slice()),
+        (Workload::YcsbB, &[("read", 95), ("update", 5)]),
+        (Workload::YcsbC, &[("read", 100)]),
+        (Workload::YcsbD, &[("read", 95), ("insert", 5)]),
+        (Workload::YcsbE, &[("scan", 95), ("insert", 5)]),
+        (Workload::YcsbF, &[("read", 50), ("rmw", 50)]),
+    ] {
+        let mut source = source(workload, &zipf, &spread);
+        let mut counts: HashMap<&str, f64> = HashMap::new();
+        for _ in 0..20_000 {
+            let name = match source.next(1000, |index| index) {
+                Op::Read(_) => "read",
+                Op::Update(_) => "update",
+                Op::Insert { .. } => "insert",
+                Op::Scan { count, .. } => {
+                    assert!((1..=100).contains(&count));
+                    "scan"
+                }
+                Op::ReadModifyWrite(_) => "rmw",
+                other => panic!("{other:?} in {}", workload.name()),
+            };
+            *counts.entry(name).or_default() += 1.0 / 200.0;
+        }
+        assert_eq!(counts.len(), expected.len(), "{}", workload.name());
+        for (name, percent) in expected {
+            assert!(
+                (counts[name] - f64::from(*percent)).abs() < 1.5,
+                "{} {name}: {}",
+                workload.name(),
+                counts[name]
+            );
+        }
+    }
+}
+
+#[test]
+fn latest_reads_the_newest_most_often() {
+    let (zipf, spread) = (Zipf::new(1000, Zipf::THETA), Shuffle::new(1000, 1));
+    let mut source = source(Workload::YcsbD, &zipf, &spread);
+    let newest = (0..10_000)
+        .filter(|_| matches!(source.next(5_000, |index| index), Op::Read(index) if (4_990..5_000).contains(&index)))
+        .count();
+    assert!(newest > 3_000, "{newest} of 10,000 among the ten newest");
+}
+
+#[test]
+fn each_thread_updates_only_its_own_records() {
+    let (zipf, spread) = (Zipf::new(1000, Zipf::THETA), Shuffle::new(1000, 1));
+    for thread in 0..7 {
+        let mut source = Source { thread, threads: 7, ..source(Workload::YcsbA, &zipf, &spread) };
+        for _ in 0..5_000 {
+            if let Op::Update(rank) = source.next(1000, |index| index) {
+                assert!(rank % 7 == thread && rank < 1000, "{rank}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sizes_that_do_not_go_together_are_refused() {
+    for config in [
+        Config { records: 0, ..config(1) },
+        Config { threads: 0, ..config(1) },
+        Config { key_bytes: 4, ..config(1) },
+        Config { value_bytes: 7, ..config(1) },
+        Config { key_bytes: 8, records: 60_000_000, ..config(1) },
+        Config { compressible: 1.5, ..config(1) },
+    ] {
+        assert!(matches!(Session::new(&config, Workload::YcsbA), Err(BenchError::Config(_))), "{config:?}");
+    }
+}
+
+fn source<'a>(workload: Workload, zipf: &'a Zipf, spread: &'a Shuffle) -> Source<'a> {
+    Source {
+        mix: workload.mix(),
+        rng: Rng::new(9, 0),
+        records: 1000,
+        thread: 0,
+        threads: 1,
+        batch: 1,
+        next: 0,
+        zipf: Some(zipf),
+        spread,
+    }
+}

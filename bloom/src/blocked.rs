@@ -40,6 +40,22 @@ const K_BY_BITS_PER_KEY: [u8; 33] = [
     13, 14,
 ];
 
+/// Calls `$f::<N>` for the `N` in `1..=7` that `$probes` is: with a fixed count the loop over probes unrolls into shifts and
+/// loads that do not wait for each other, which saves a quarter of a query. The match itself always goes the same way.
+macro_rules! with_probes {
+    ($probes:expr, $f:ident, $line:expr, $word:expr) => {
+        match $probes {
+            1 => $f::<1>($line, $word),
+            2 => $f::<2>($line, $word),
+            3 => $f::<3>($line, $word),
+            4 => $f::<4>($line, $word),
+            5 => $f::<5>($line, $word),
+            6 => $f::<6>($line, $word),
+            _ => $f::<{ PROBES_PER_WORD as usize }>($line, $word),
+        }
+    };
+}
+
 /// The cache-line-blocked Bloom filter; see the [crate's page](crate) for when to take which.
 ///
 /// Bits per key are clamped to 1 to 32. An empty set has one line of zeros and contains nothing.
@@ -74,21 +90,15 @@ impl<B: AsRef<[u8]>> BlockedReader<B> {
             return true;
         };
         let mut word = remix(hash.0);
-        if self.k <= PROBES_PER_WORD {
-            return all_set(line, word, self.k);
-        }
         let mut left = self.k;
-        loop {
-            let probes = left.min(PROBES_PER_WORD);
-            if !all_set(line, word, probes) {
+        while left > PROBES_PER_WORD {
+            if !all_set::<{ PROBES_PER_WORD as usize }>(line, word) {
                 return false;
             }
-            left -= probes;
-            if left == 0 {
-                return true;
-            }
             word = remix(word);
+            left -= PROBES_PER_WORD;
         }
+        with_probes!(left, all_set, line, word)
     }
 
     /// How many bits are set and read for each key.
@@ -120,36 +130,46 @@ fn remix(hash: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
-/// Whether all of the first `probes` bits named by `word` are set, without a branch for each.
+/// Which bit of the line the probe numbered `probe` of a word names: the number of its eight bytes, and the bit in them.
 #[inline]
-fn all_set(line: &[u8; LINE_BYTES], mut word: u64, probes: u32) -> bool {
+fn position(word: u64, probe: usize) -> (usize, u32) {
+    let bit = (word >> (PROBE_BITS as usize * probe)) as usize % LINE_BITS;
+    (bit / 64, bit as u32 % 64)
+}
+
+/// Whether all of the first `N` bits named by `word` are set, without a branch for each.
+#[inline]
+fn all_set<const N: usize>(line: &[u8; LINE_BYTES], word: u64) -> bool {
+    let (eights, _) = line.as_chunks::<8>();
     let mut set = 1;
-    for _ in 0..probes {
-        let bit = word as usize % LINE_BITS;
-        set &= line[bit / 8] >> (bit % 8);
-        word >>= PROBE_BITS;
+    for probe in 0..N {
+        let (eight, bit) = position(word, probe);
+        set &= u64::from_le_bytes(eights[eight]) >> bit;
     }
     set & 1 != 0
 }
 
-/// Sets the first `k` bits of a hash.
+/// Sets the first `N` bits named by `word`.
 #[inline]
-fn set_all(line: &mut [u8; LINE_BYTES], hash: u64, k: u32) {
-    let mut word = hash;
-    for probe in 0..k {
-        if probe % PROBES_PER_WORD == 0 {
-            word = hash_word(hash, probe / PROBES_PER_WORD);
-        }
-        let bit = word as usize % LINE_BITS;
-        line[bit / 8] |= 1 << (bit % 8);
-        word >>= PROBE_BITS;
+fn set_all<const N: usize>(line: &mut [u8; LINE_BYTES], word: u64) {
+    let (eights, _) = line.as_chunks_mut::<8>();
+    for probe in 0..N {
+        let (eight, bit) = position(word, probe);
+        eights[eight] = (u64::from_le_bytes(eights[eight]) | 1 << bit).to_le_bytes();
     }
 }
 
-/// The word of probes numbered `number`: the hash remixed once more than that.
+/// Sets all `k` bits of a hash in its line.
 #[inline]
-fn hash_word(hash: u64, number: u32) -> u64 {
-    (0..=number).fold(hash, |word, _| remix(word))
+fn insert(line: &mut [u8; LINE_BYTES], hash: u64, k: u32) {
+    let mut word = remix(hash);
+    let mut left = k;
+    while left > PROBES_PER_WORD {
+        set_all::<{ PROBES_PER_WORD as usize }>(line, word);
+        word = remix(word);
+        left -= PROBES_PER_WORD;
+    }
+    with_probes!(left, set_all, line, word);
 }
 
 impl Filter for BlockedBloom {
@@ -166,15 +186,16 @@ impl Filter for BlockedBloom {
         stored.resize(lines * LINE_BYTES, 0);
         let (body, _) = stored.as_chunks_mut::<LINE_BYTES>();
         for hash in hashes {
-            set_all(&mut body[reduce(hash.0, lines)], hash.0, u32::from(k));
+            insert(&mut body[reduce(hash.0, lines)], hash.0, u32::from(k));
         }
         append(&mut stored, lines, k, VERSION);
         stored
     }
 
     fn open<B: AsRef<[u8]>>(bytes: B) -> Result<BlockedReader<B>, FilterError> {
-        let (_, footer) = split(bytes.as_ref(), Self::NAME, LINE_BYTES, VERSION)?;
-        Ok(BlockedReader { bytes, lines: footer.units, k: u32::from(footer.k) })
+        let (lines, k) = split::<LINE_BYTES>(bytes.as_ref(), Self::NAME, VERSION)?;
+        let lines = lines.len();
+        Ok(BlockedReader { bytes, lines, k: u32::from(k) })
     }
 
     #[inline]

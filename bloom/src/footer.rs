@@ -25,22 +25,12 @@ pub(crate) fn append(body: &mut Vec<u8>, units: usize, k: u8, version: u8) {
     body.extend_from_slice(&[k, version]);
 }
 
-/// What a sound footer says.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Footer {
-    /// Units in the body; at least one.
-    pub(crate) units: usize,
-    /// Probes for each key; from 1 to [`K_MAX`].
-    pub(crate) k: u8,
-}
-
-/// Splits stored bytes into body and footer. The body is `units * unit_bytes` long, exactly.
-pub(crate) fn split<'a>(
+/// Splits stored bytes into the units of the body, at least one, and k, from 1 to [`K_MAX`].
+pub(crate) fn split<'a, const UNIT_BYTES: usize>(
     bytes: &'a [u8],
     filter: &'static str,
-    unit_bytes: usize,
     version: u8,
-) -> Result<(&'a [u8], Footer), FilterError> {
+) -> Result<(&'a [[u8; UNIT_BYTES]], u8), FilterError> {
     let damaged = |what| FilterError::Damaged { filter, what };
     let Some((body, footer)) = bytes.split_last_chunk::<FOOTER_BYTES>() else {
         return Err(damaged("shorter than a footer"));
@@ -56,14 +46,14 @@ pub(crate) fn split<'a>(
     if k == 0 || k > K_MAX {
         return Err(damaged("impossible number of probes"));
     }
-    if body.is_empty() || !body.len().is_multiple_of(unit_bytes) {
+    let (units, rest) = body.as_chunks::<UNIT_BYTES>();
+    if units.is_empty() || !rest.is_empty() {
         return Err(damaged("impossible length"));
     }
-    let units = body.len() / unit_bytes;
-    if u64::from_le_bytes([u0, u1, u2, u3, u4, u5, u6, u7]) != units as u64 {
+    if u64::from_le_bytes([u0, u1, u2, u3, u4, u5, u6, u7]) != units.len() as u64 {
         return Err(damaged("length differs from the one written"));
     }
-    Ok((body, Footer { units, k }))
+    Ok((units, k))
 }
 
 /// How many units of `unit_bits` hold `keys` keys at `bits_per_key`; at least one, so that a body is never empty.

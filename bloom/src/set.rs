@@ -2,7 +2,9 @@
 
 use core::fmt::Debug;
 
-use crate::{Filter, FilterError, FilterId, KeyHash};
+#[cfg(any(feature = "standard", feature = "blocked"))]
+use crate::Filter;
+use crate::{FilterError, FilterId, KeyHash};
 
 /// The family of filters that a table may carry: builds by id, and opens whatever id a file names.
 ///
@@ -20,6 +22,10 @@ pub trait FilterSet: Send + Sync + 'static {
     fn build(id: FilterId, hashes: &[KeyHash], bits_per_key: f64) -> Result<Vec<u8>, FilterError>;
 
     /// Opens a stored filter of kind `id`.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError::Unknown`] for a kind that is not of this family, [`FilterError::Damaged`] for bytes that are no filter.
     fn open<B: AsRef<[u8]>>(id: FilterId, bytes: B) -> Result<Self::Reader<B>, FilterError>;
 
     /// Whether the set may hold a key of this hash.
@@ -45,14 +51,18 @@ pub enum StockFilterReader<B: AsRef<[u8]>> {
 }
 
 impl<B: AsRef<[u8]>> Debug for StockFilterReader<B> {
+    #[cfg_attr(
+        not(any(feature = "standard", feature = "blocked")),
+        expect(unused_variables, reason = "no filter is compiled in")
+    )]
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
+        match self {
             #[cfg(feature = "standard")]
-            StockFilterReader::Standard(_) => "Standard",
+            StockFilterReader::Standard(filter) => filter.fmt(f),
             #[cfg(feature = "blocked")]
-            StockFilterReader::Blocked(_) => "Blocked",
+            StockFilterReader::Blocked(filter) => filter.fmt(f),
             StockFilterReader::Never(never, _) => match *never {},
-        })
+        }
     }
 }
 

@@ -104,10 +104,9 @@ impl Filter for StandardBloom {
     }
 
     fn open<B: AsRef<[u8]>>(bytes: B) -> Result<StandardReader<B>, FilterError> {
-        let (body, footer) = split(bytes.as_ref(), Self::NAME, WORD_BYTES, VERSION)?;
-        let (words, _) = body.as_chunks::<WORD_BYTES>();
+        let (words, k) = split::<WORD_BYTES>(bytes.as_ref(), Self::NAME, VERSION)?;
         let words = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
-        Ok(StandardReader { bits: bits_from(words, footer.k), opened_from: PhantomData })
+        Ok(StandardReader { bits: bits_from(words, k), opened_from: PhantomData })
     }
 
     #[inline]

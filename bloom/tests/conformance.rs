@@ -18,7 +18,6 @@ fn blocked_keeps_the_laws() {
 fn assert_near_theory<F: Filter>(bits_per_key: f64, theory: f64) {
     let measured = measure_false_positive_rate::<F>(MILLION, bits_per_key, MILLION, 5);
     let ratio = measured / theory;
-    println!("{} {bits_per_key}: measured {measured:.6}, theory {theory:.6}, ratio {ratio:.3}", F::NAME);
     assert!(
         (0.9..1.1).contains(&ratio),
         "{} at {bits_per_key}: measured {measured}, theory {theory}",

@@ -101,7 +101,8 @@ impl Error {
     pub fn is_corruption(&self) -> bool {
         matches!(
             self,
-            Error::Corruption { .. } | Error::Filter { source: terrace_bloom::FilterError::Damaged { .. }, .. }
+            Error::Corruption { .. }
+                | Error::Filter { source: terrace_bloom::FilterError::Damaged { .. }, .. }
         )
     }
 }

@@ -85,7 +85,12 @@ fn decode_checked(entries: &[u8], at: usize) -> Option<RawEntry> {
             let (shared, next) = varint::take(entries, at)?;
             let (unshared, next) = varint::take(entries, next)?;
             let (value, next) = varint::take(entries, next)?;
-            (usize::try_from(shared).ok()?, usize::try_from(unshared).ok()?, usize::try_from(value).ok()?, next)
+            (
+                usize::try_from(shared).ok()?,
+                usize::try_from(unshared).ok()?,
+                usize::try_from(value).ok()?,
+                next,
+            )
         }
     };
     let suffix_end = suffix_at.checked_add(unshared)?;
@@ -218,7 +223,8 @@ impl<'a> DataBlock<'a> {
         if before == count || self.head(before) != wanted {
             return Ok(before);
         }
-        let mut end = before + self.heads[before..].partition_point(|head| u64::from_be_bytes(*head) == wanted);
+        let mut end =
+            before + self.heads[before..].partition_point(|head| u64::from_be_bytes(*head) == wanted);
         while before < end {
             let middle = before.midpoint(end);
             if self.restart_is_before(middle, target)? {

@@ -44,7 +44,9 @@ pub(crate) fn encode(properties: &Properties, out: &mut Vec<u8>) {
 
 pub(crate) fn decode(payload: &[u8]) -> Result<Properties, Fault> {
     match payload.first() {
-        Some(&VERSION) => Fields { bytes: payload, at: 1 }.all().ok_or(Fault::Damage("properties do not read")),
+        Some(&VERSION) => {
+            Fields { bytes: payload, at: 1 }.all().ok_or(Fault::Damage("properties do not read"))
+        }
         _ => Err(Fault::Damage("properties of an unknown version")),
     }
 }

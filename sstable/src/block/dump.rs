@@ -161,13 +161,19 @@ impl Text {
     }
 
     fn properties(&mut self, p: &Properties) {
-        self.line(4, format_args!("entries {}, tombstones {}, user keys {}", p.entries, p.tombstones, p.user_keys));
+        self.line(
+            4,
+            format_args!("entries {}, tombstones {}, user keys {}", p.entries, p.tombstones, p.user_keys),
+        );
         self.line(4, format_args!("keys {} to {}", quoted(&p.smallest_key), quoted(&p.largest_key)));
         self.line(4, format_args!("seqnos {} to {}", p.seqno_min, p.seqno_max));
         self.line(4, format_args!("key bytes {}, value bytes {}", p.key_bytes, p.value_bytes));
         self.line(
             4,
-            format_args!("data blocks {}, raw {}, stored {}", p.data_blocks, p.data_bytes_raw, p.data_bytes_stored),
+            format_args!(
+                "data blocks {}, raw {}, stored {}",
+                p.data_blocks, p.data_bytes_raw, p.data_bytes_stored
+            ),
         );
         self.line(4, format_args!("file bytes {}, created at {}", p.file_bytes, p.created_at_unix_seconds));
     }

@@ -17,9 +17,7 @@ use super::footer::{Footer, MARK_BYTES, Mark};
 use super::index::{Handle, Index};
 use super::stored::{self, Opened};
 use super::{describe, verify};
-use crate::{
-    BlockCache, BlockKey, CursorOptions, Error, Found, OpenTable, Properties, Result, TableReader,
-};
+use crate::{BlockCache, BlockKey, CursorOptions, Error, Found, OpenTable, Properties, Result, TableReader};
 
 /// Reads one table of the block format; see [`super::BlockTable`].
 pub struct BlockTableReader<C, F: FilterSet = StockFilters> {
@@ -59,7 +57,8 @@ where
         let properties = describe::decode(&properties_payload).map_err(fault(footer.properties))?;
         let index_payload = read_block(file, footer.index)?;
         let index = Index::decode(index_payload, footer.index.offset).map_err(fault(footer.index))?;
-        let counted = properties.file_bytes == footer.file_bytes && properties.data_blocks == index.len() as u64;
+        let counted =
+            properties.file_bytes == footer.file_bytes && properties.data_blocks == index.len() as u64;
         if !counted {
             let what = Fault::Damage("properties count other blocks or bytes than the file has");
             return Err(fault(footer.properties)(what));

@@ -68,7 +68,9 @@ impl Packer {
                 lz4: None,
             }),
             #[cfg(feature = "lz4")]
-            Compression::Lz4 => Ok(Packer { lz4: Some(Lz4 { table: Default::default(), space: Vec::new() }) }),
+            Compression::Lz4 => {
+                Ok(Packer { lz4: Some(Lz4 { table: Default::default(), space: Vec::new() }) })
+            }
             #[cfg(not(feature = "lz4"))]
             Compression::Lz4 => {
                 Err(Error::NotCompiledIn { file: None, what: "LZ4 compression", feature: "lz4" })
@@ -141,7 +143,8 @@ fn checksum(covered: &[u8], offset: u64) -> u32 {
 
 /// Checks a stored block that was read from `offset` of the file, and unpacks it if it is compressed.
 pub(crate) fn open(stored: &[u8], offset: u64) -> Result<Opened, Fault> {
-    let (covered, crc) = stored.split_last_chunk::<4>().ok_or(Fault::Damage("block shorter than its tail"))?;
+    let (covered, crc) =
+        stored.split_last_chunk::<4>().ok_or(Fault::Damage("block shorter than its tail"))?;
     if checksum(covered, offset) != u32::from_le_bytes(*crc) {
         return Err(Fault::Damage("checksum of block does not match"));
     }
@@ -271,10 +274,7 @@ mod tests {
     #[cfg(not(feature = "lz4"))]
     #[test]
     fn lz4_left_out_is_named_with_its_feature() {
-        assert!(matches!(
-            Packer::new(Compression::Lz4),
-            Err(Error::NotCompiledIn { feature: "lz4", .. })
-        ));
+        assert!(matches!(Packer::new(Compression::Lz4), Err(Error::NotCompiledIn { feature: "lz4", .. })));
         let stored = forged(b"abc", 3, TAG_LZ4);
         assert!(matches!(open(&stored, 0), Err(Fault::NotCompiledIn { feature: "lz4", .. })));
     }

@@ -92,7 +92,9 @@ impl<C: crate::BlockCache, F: FilterSet> Check<'_, C, F> {
         }
         let common = first_key.map(|first| key::common_prefix(&first, &key));
         if common != Some(data.prefix_bytes) || restarts.next().is_some() {
-            return Err(Fault::Damage("block is empty, or its restarts or common prefix are not those of its keys"));
+            return Err(Fault::Damage(
+                "block is empty, or its restarts or common prefix are not those of its keys",
+            ));
         }
         self.separator_after(number)
     }
@@ -153,12 +155,11 @@ impl<C: crate::BlockCache, F: FilterSet> Check<'_, C, F> {
     /// The separator of block `number`, which was just read, is at or after its last version.
     fn separator_after(&self, number: usize) -> Result<(), Fault> {
         let index = &self.table.index;
-        let is_after = self.last.as_ref().is_some_and(|last| {
-            match index.separator(number).cmp(&last.user_key) {
+        let is_after =
+            self.last.as_ref().is_some_and(|last| match index.separator(number).cmp(&last.user_key) {
                 core::cmp::Ordering::Equal => index.separator_trailer(number) <= last.trailer,
                 unequal => unequal.is_gt(),
-            }
-        });
+            });
         if is_after { Ok(()) } else { Err(Fault::Damage("separator is before the end of its block")) }
     }
 

@@ -209,7 +209,8 @@ impl BlockWalk {
             }
             if entry.shared < missing {
                 let from = entry.shared.max(kept);
-                let suffix = entry.suffix.0 + (from - entry.shared)..entry.suffix.0 + (missing - entry.shared);
+                let suffix =
+                    entry.suffix.0 + (from - entry.shared)..entry.suffix.0 + (missing - entry.shared);
                 self.key[from..missing].copy_from_slice(&self.block[suffix]);
                 missing = entry.shared;
             }

@@ -89,8 +89,7 @@ impl<F: FilterSet> TableWriter for BlockTableWriter<F> {
         self.check_size("a value", value.len(), VALUE_BYTES_MAX)?;
         let common = key::common_prefix(&self.last_key, key.user_key);
         let is_first = self.properties.entries == 0;
-        let is_same_key =
-            !is_first && common == self.last_key.len() && common == key.user_key.len();
+        let is_same_key = !is_first && common == self.last_key.len() && common == key.user_key.len();
         let is_after = match (self.last_key.get(common), key.user_key.get(common)) {
             (Some(last), Some(new)) => new > last,
             (Some(_), None) => false,
@@ -118,7 +117,8 @@ impl<F: FilterSet> TableWriter for BlockTableWriter<F> {
     }
 
     fn file_bytes_estimate(&self) -> u64 {
-        let filter_bytes = self.filter.map_or(0.0, |f| self.hashes.len() as f64 * f.bits_per_key / 8.0) as u64;
+        let filter_bytes =
+            self.filter.map_or(0.0, |f| self.hashes.len() as f64 * f.bits_per_key / 8.0) as u64;
         let rest = self.index.len() + FOOTER_BYTES + 2 * self.last_key.len() + 3 * stored::TAIL_BYTES;
         self.offset() + filter_bytes + rest as u64
     }

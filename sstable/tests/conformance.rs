@@ -1,0 +1,25 @@
+//! The shipped suites over the shipped implementations.
+#![cfg(all(feature = "block", feature = "quick"))]
+
+use terrace_sstable::testing::{check_block_cache, check_table_format};
+use terrace_sstable::{BlockTable, NullCache, QuickCache};
+
+#[test]
+fn block_table_without_a_cache_keeps_every_law() {
+    check_table_format::<BlockTable, NullCache>();
+}
+
+#[test]
+fn block_table_with_the_quick_cache_keeps_every_law() {
+    check_table_format::<BlockTable, QuickCache>();
+}
+
+#[test]
+fn quick_cache_keeps_every_law() {
+    check_block_cache::<QuickCache>();
+}
+
+#[test]
+fn null_cache_keeps_every_law() {
+    check_block_cache::<NullCache>();
+}

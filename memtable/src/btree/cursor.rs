@@ -22,6 +22,9 @@ use crate::target::Target;
 /// How many slots ahead records are fetched while walking.
 const PREFETCH_SLOTS: usize = 8;
 
+/// How much of each: header, key and the start of the value.
+const PREFETCH_LINES: usize = 3;
+
 /// A record, and where it was found: in `slot` of `leaf` when that had `version`. A slot equal to the leaf's count
 /// stands for the leaf's upper fence, the first record of the next leaf.
 #[derive(Clone, Copy)]
@@ -62,6 +65,15 @@ fn stand(leaf: Reading<'_>, slot: usize) -> Result<Option<Standing>, Again> {
     }))
 }
 
+/// Asks for the record in `slot`, if there is such a slot, for a step to come.
+#[inline]
+fn fetch_ahead(leaf: NodeRef<'_>, slot: usize) {
+    if let Some(record) = leaf.record(slot) {
+        let start = record.address().as_ptr().cast::<u8>().cast_const();
+        (0..PREFETCH_LINES).for_each(|line| prefetch(start.wrapping_add(64 * line)));
+    }
+}
+
 impl BTreeMemTable {
     /// The least version at or after the target.
     fn try_seek(&self, target: &Target<'_>) -> Result<Option<Standing>, Again> {
@@ -99,24 +111,30 @@ impl BTreeMemTable {
     #[inline]
     fn try_next(&self, at: Standing) -> Result<Option<Standing>, Again> {
         let (leaf, slot) = self.find_again(at, 1)?;
-        if let Some(ahead) = leaf.node.record(slot + PREFETCH_SLOTS) {
-            prefetch(ahead.address().as_ptr());
+        // The walk has just come to this leaf: nothing was fetched ahead yet.
+        if slot == 0 {
+            (1..PREFETCH_SLOTS).for_each(|slot| fetch_ahead(leaf.node, slot));
         }
+        fetch_ahead(leaf.node, slot + PREFETCH_SLOTS);
         stand(leaf, slot + 1)
     }
 
     #[inline]
     fn try_prev(&self, at: Standing) -> Result<Option<Standing>, Again> {
         let (leaf, slot) = self.find_again(at, 0)?;
-        if let Some(ahead) = slot.checked_sub(PREFETCH_SLOTS).and_then(|slot| leaf.node.record(slot)) {
-            prefetch(ahead.address().as_ptr());
-        }
         if slot > 0 {
+            fetch_ahead(leaf.node, slot.wrapping_sub(PREFETCH_SLOTS));
             return stand(leaf, slot - 1);
         }
         // SAFETY: a record of this table.
         let target = Target::of_record(unsafe { at.record.record() });
-        self.try_seek_before(Some(&target))
+        let standing = self.try_seek_before(Some(&target))?;
+        if let Some(Standing { leaf, slot, .. }) = standing {
+            // SAFETY: the address of a node of this table.
+            let leaf = unsafe { NodeRef::from_ptr(leaf.as_ptr()) }.ok_or(Again)?;
+            (1..PREFETCH_SLOTS).for_each(|back| fetch_ahead(leaf, slot.wrapping_sub(back)));
+        }
+        Ok(standing)
     }
 }
 

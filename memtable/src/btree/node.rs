@@ -262,14 +262,21 @@ impl<'t> NodeRef<'t> {
         if low == count || self.heads.0[low].load(Relaxed) != head {
             return low;
         }
+        let precedes = |slot: usize| {
+            let order = self.record(slot).map_or(Order::Greater, |record| target.order_of_tied(record, skip));
+            order == Order::Less || (past_equal && order == Order::Equal)
+        };
+        // The first of several that tie is tried alone: writers and readers mostly ask for the newest version of a
+        // key, which comes before all others.
+        if !precedes(low) {
+            return low;
+        }
         let ties = self.heads.0[low..count].iter();
         let mut high = low + ties.take_while(|other| other.load(Relaxed) == head).count();
-        let mut low = low;
+        let mut low = low + 1;
         while low < high {
             let middle = low.midpoint(high);
-            let order =
-                self.record(middle).map_or(Order::Greater, |record| target.order_of_tied(record, skip));
-            if order == Order::Less || (past_equal && order == Order::Equal) {
+            if precedes(middle) {
                 low = middle + 1;
             } else {
                 high = middle;

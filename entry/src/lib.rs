@@ -38,3 +38,8 @@ pub mod testing;
 pub use cursor::{Cursor, Entry, OwnedVersion, VecCursor};
 pub use key::{InternalKey, Kind, SeqNo, TRAILER_BYTES, UnknownKind};
 pub use merge::MergeCursor;
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -1,7 +1,8 @@
 //! The merge against the cursor conformance suite: any split of versions over sources walks like their union.
 
+use proptest::prelude::*;
 use terrace_entry::testing::{check_cursor, sample_versions};
-use terrace_entry::{Cursor, Entry, InternalKey, MergeCursor, VecCursor};
+use terrace_entry::{Cursor, Entry, InternalKey, Kind, MergeCursor, OwnedVersion, SeqNo, VecCursor};
 
 fn split(count: usize, sources: usize, seed: u64) -> MergeCursor<VecCursor> {
     let versions = sample_versions(count, seed);
@@ -84,11 +85,8 @@ fn merge_stands_nowhere_after_an_error_at_any_move() {
     let versions = sample_versions(30, 9);
     for fails_at in 0..40 {
         let (left, right) = versions.split_at(13);
-        let sources = [left, right].map(|part| Failing {
-            inner: VecCursor::new(part.to_vec()),
-            moves: 0,
-            fails_at,
-        });
+        let sources =
+            [left, right].map(|part| Failing { inner: VecCursor::new(part.to_vec()), moves: 0, fails_at });
         let mut merged = MergeCursor::new(sources.into());
         let mut result = merged.seek_to_first();
         let mut steps = 0;
@@ -98,6 +96,78 @@ fn merge_stands_nowhere_after_an_error_at_any_move() {
         }
         if result.is_err() {
             assert!(merged.current().is_none(), "still standing after an error at move {fails_at}");
+        }
+    }
+}
+
+/// Distinct versions over a few keys, each with the number of the source that holds it.
+fn placed_versions() -> impl Strategy<Value = Vec<(OwnedVersion, usize)>> {
+    let key = prop::collection::vec(0..3_u8, 0..4);
+    prop::collection::vec((key, any::<bool>(), 0..6_usize), 0..60).prop_map(|writes| {
+        let version = |(number, (key, deletes, source)): (usize, (Vec<u8>, bool, usize))| {
+            let kind = if deletes { Kind::Delete } else { Kind::Put };
+            let value = if deletes { Vec::new() } else { vec![number as u8] };
+            ((key, SeqNo::new(number as u64), kind, value), source)
+        };
+        writes.into_iter().enumerate().map(version).collect()
+    })
+}
+
+fn merge_of(placed: &[(OwnedVersion, usize)], sources: usize) -> MergeCursor<VecCursor> {
+    let in_source = |source| placed.iter().filter(move |(_, at)| at % sources == source);
+    let cursors = (0..sources).map(|source| in_source(source).map(|(version, _)| version.clone()).collect());
+    MergeCursor::new(cursors.map(VecCursor::new).collect())
+}
+
+proptest! {
+    #[test]
+    fn any_placing_of_any_versions_walks_like_their_union(
+        placed in placed_versions(),
+        sources in 1..6_usize,
+        seed in any::<u64>(),
+    ) {
+        let versions = placed.iter().map(|(version, _)| version.clone()).collect();
+        check_cursor(&mut merge_of(&placed, sources), versions, 200, seed);
+    }
+
+    /// Sources that hold equal internal keys: each is met once in both directions, the earlier source first.
+    #[test]
+    fn equal_keys_come_in_the_order_of_their_sources(
+        placed in placed_versions(),
+        turns in prop::collection::vec(any::<bool>(), 0..80),
+    ) {
+        // Every source holds the same versions, told apart by their values.
+        let sources = 3;
+        let copy = |source: u8| {
+            let versions = placed.iter().map(|((key, seqno, kind, _), _)| (key.clone(), *seqno, *kind, vec![source]));
+            VecCursor::new(versions.collect())
+        };
+        let mut merged = MergeCursor::new((0..sources).map(copy).collect());
+        let mut union: Vec<(OwnedVersion, u8)> = Vec::new();
+        for ((key, seqno, kind, _), _) in &placed {
+            union.extend((0..sources).map(|source| ((key.clone(), *seqno, *kind, vec![source]), source)));
+        }
+        union.sort_by(|(a, i), (b, j)| {
+            InternalKey::new(&a.0, a.1, a.2).cmp(&InternalKey::new(&b.0, b.1, b.2)).then(i.cmp(j))
+        });
+        let Ok(()) = merged.seek_to_first();
+        let mut at = Some(0).filter(|_| !union.is_empty());
+        for forward in turns.into_iter().map(Some).chain([None]) {
+            let expected = at.map(|at: usize| &union[at]);
+            let met = merged.current().map(|e| (e.key.user_key.to_vec(), e.key.seqno, e.value.to_vec()));
+            prop_assert_eq!(met, expected.map(|((key, seqno, _, value), _)| (key.clone(), *seqno, value.clone())));
+            prop_assert_eq!(merged.current_source(), expected.map(|(_, source)| usize::from(*source)));
+            match forward {
+                Some(true) => {
+                    let Ok(()) = merged.next();
+                    at = at.map(|at| at + 1).filter(|&at| at < union.len());
+                }
+                Some(false) => {
+                    let Ok(()) = merged.prev();
+                    at = at.and_then(|at| at.checked_sub(1));
+                }
+                None => {}
+            }
         }
     }
 }

@@ -199,14 +199,14 @@ struct Candidate {
 
 impl Picking<'_> {
     fn run(&mut self) {
-        for level in (1..self.shape.levels.len()).rev() {
+        let levels = self.shape.levels.len().min(self.targets.last + 1);
+        for level in (1..levels).rev() {
             if self.shape.runs_of(level).len() > 1 {
                 self.consolidate(level);
             }
         }
         // Most urgent first. A level that has given a task is asked again with what is then left of it, until it has nothing to give.
-        let mut due: Vec<(f64, usize)> =
-            (0..self.shape.levels.len()).map(|level| (self.score(level), level)).collect();
+        let mut due: Vec<(f64, usize)> = (0..levels).map(|level| (self.score(level), level)).collect();
         due.retain(|&(score, _)| score >= 1.0);
         due.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         if due.is_empty() && self.tasks.is_empty() {

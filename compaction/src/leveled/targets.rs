@@ -24,10 +24,12 @@ pub(super) struct Targets {
 
 impl Targets {
     pub(super) fn of(shape: &Shape, options: &LeveledOptions) -> Self {
-        let last = (options.levels_max - 1).max(shape.levels.len().saturating_sub(1));
+        // By what is in use: whether a shape lists empty levels at its end must make no difference.
+        let deepest = shape.runs().next_back().map_or(0, |(level, _)| level);
+        let last = (options.levels_max - 1).max(deepest);
         let level_bytes: Vec<u64> = shape.levels.iter().map(|level| level.file_bytes()).collect();
         let largest = level_bytes.iter().skip(1).copied().max().unwrap_or(0);
-        let in_use = level_bytes.iter().skip(1).position(|&bytes| bytes > 0).map(|index| index + 1);
+        let in_use = (1..=deepest).find(|&level| !shape.runs_of(level).is_empty());
         let (ratio, base_bytes) = (options.size_ratio, options.base_level_bytes);
         let mut bytes = vec![0; last + 1];
         bytes[last] = largest.max(base_bytes);

@@ -1,0 +1,44 @@
+//! Builds the harness and hands it the options.
+//!
+//! The harness is a program of its own so that this one builds in seconds.
+
+use crate::Verb;
+use crate::process;
+use crate::workspace::Workspace;
+
+pub(crate) const VERB: Verb = Verb {
+    name: "bench",
+    what: "measures combinations of parts; without options all of them, on real data",
+    // The harness knows its options.
+    help: "",
+    run,
+};
+
+fn run(mut parser: lexopt::Parser) -> Result<(), String> {
+    let arguments = parser.raw_args().map_err(|error| error.to_string())?.collect::<Vec<_>>();
+    let workspace = Workspace::load()?;
+    let mut command = process::cargo(&workspace.root);
+    command.args(["run", "--release", "-p", "terrace-bench", "--"]).args(arguments);
+    // Relative paths in the options are those of the caller.
+    command.current_dir(std::env::current_dir().unwrap_or(workspace.root));
+    process::run(&mut command)
+}
+
+/// A short run over all combinations, and one pass through each criterion bench.
+///
+/// # Errors
+///
+/// What fails.
+pub(crate) fn smoke() -> Result<(), String> {
+    let workspace = Workspace::load()?;
+    let benches = workspace.targets("bench");
+    if !benches.is_empty() {
+        let mut command = process::cargo(&workspace.root);
+        command.args(["bench", "--workspace", "--all-features"]);
+        for (_, name) in benches {
+            command.args(["--bench", name]);
+        }
+        process::run(command.args(["--", "--test"]))?;
+    }
+    run(lexopt::Parser::from_args(["--data-mb", "2", "--quiet"]))
+}

@@ -1,0 +1,138 @@
+//! All that a change must pass, in the order in which a fault is found soonest.
+
+use crate::process;
+use crate::workspace::Workspace;
+use crate::{Verb, bench, deps, features, package, test, tidy};
+use lexopt::prelude::*;
+use std::time::Instant;
+
+pub(crate) const VERB: Verb = Verb {
+    name: "ci",
+    what: "runs every check of a change, and stops at the first that fails",
+    help: "\
+Usage: cargo xtask ci [--skip STEP]... [--only STEP]... [--allow-dirty]
+
+  --skip STEP     without this step (may be given several times)
+  --only STEP     just this step (may be given several times)
+  --allow-dirty   package with changes that are not committed
+
+Steps: fmt, clippy, doc, tidy, deps, test, examples, features, bench, package
+",
+    run,
+};
+
+struct Step {
+    name: &'static str,
+    run: fn(&Options) -> Result<(), String>,
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "fmt", run: |_| cargo(&["fmt", "--all", "--check"]) },
+    Step {
+        name: "clippy",
+        run: |_| cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
+    },
+    Step { name: "doc", run: |_| doc() },
+    Step { name: "tidy", run: |_| tidy::check() },
+    Step { name: "deps", run: |_| deps::check() },
+    Step { name: "test", run: |_| test::check() },
+    Step { name: "examples", run: |_| examples() },
+    Step { name: "features", run: |_| features::check(&[], false) },
+    Step { name: "bench", run: |_| bench::smoke() },
+    Step { name: "package", run: |options| package::check(options.allow_dirty) },
+];
+
+#[derive(Default)]
+struct Options {
+    skip: Vec<String>,
+    only: Vec<String>,
+    allow_dirty: bool,
+}
+
+impl Options {
+    fn wants(&self, step: &Step) -> bool {
+        let named = |names: &[String]| names.iter().any(|name| name == step.name);
+        !named(&self.skip) && (self.only.is_empty() || named(&self.only))
+    }
+}
+
+fn parse(mut parser: lexopt::Parser) -> Result<Options, lexopt::Error> {
+    let mut options = Options::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("skip") => options.skip.push(step_name(parser.value()?.string()?)?),
+            Long("only") => options.only.push(step_name(parser.value()?.string()?)?),
+            Long("allow-dirty") => options.allow_dirty = true,
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(options)
+}
+
+fn step_name(name: String) -> Result<String, lexopt::Error> {
+    if STEPS.iter().any(|step| step.name == name) {
+        Ok(name)
+    } else {
+        Err(format!("there is no step `{name}`").into())
+    }
+}
+
+fn run(parser: lexopt::Parser) -> Result<(), String> {
+    let options = parse(parser).map_err(|error| error.to_string())?;
+    let steps: Vec<_> = STEPS.iter().filter(|step| options.wants(step)).collect();
+    let start = Instant::now();
+    for (number, step) in steps.iter().enumerate() {
+        println!("== [{}/{}] {}", number + 1, steps.len(), step.name);
+        let step_start = Instant::now();
+        (step.run)(&options).map_err(|error| format!("step `{}` failed: {error}", step.name))?;
+        println!("== {} passed in {:.1} s", step.name, step_start.elapsed().as_secs_f64());
+    }
+    println!("== all {} steps passed in {:.0} s", steps.len(), start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Result<(), String> {
+    let workspace = Workspace::load()?;
+    process::run(process::cargo(&workspace.root).args(arguments))
+}
+
+fn doc() -> Result<(), String> {
+    let workspace = Workspace::load()?;
+    let mut command = process::cargo(&workspace.root);
+    command.args(["doc", "--workspace", "--no-deps", "--all-features"]);
+    process::run(command.env("RUSTDOCFLAGS", process::deny_warnings("RUSTDOCFLAGS")))
+}
+
+/// Runs every example: each ends by itself and checks what it shows.
+fn examples() -> Result<(), String> {
+    let workspace = Workspace::load()?;
+    for (package, name) in workspace.targets("example") {
+        let mut command = process::cargo(&workspace.root);
+        process::run(command.args(["run", "--all-features", "-p", package, "--example", name]))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(arguments: &[&str]) -> Vec<&'static str> {
+        let options = parse(lexopt::Parser::from_args(arguments)).expect("valid options");
+        STEPS.iter().filter(|step| options.wants(step)).map(|step| step.name).collect()
+    }
+
+    #[test]
+    fn the_help_names_every_step_in_order() {
+        let listed =
+            VERB.help.lines().find_map(|line| line.strip_prefix("Steps: ")).expect("a line of steps");
+        assert_eq!(listed.split(", ").collect::<Vec<_>>(), steps(&[]));
+    }
+
+    #[test]
+    fn steps_can_be_skipped_and_chosen() {
+        assert_eq!(steps(&["--only", "tidy", "--only", "fmt"]), ["fmt", "tidy"]);
+        assert!(!steps(&["--skip", "features"]).contains(&"features"));
+        assert!(parse(lexopt::Parser::from_args(["--skip", "tody"])).is_err());
+    }
+}

@@ -1,0 +1,41 @@
+//! Runs all tests of the workspace.
+
+use crate::Verb;
+use crate::process;
+use crate::workspace::Workspace;
+use lexopt::prelude::*;
+
+pub(crate) const VERB: Verb = Verb {
+    name: "test",
+    what: "runs all tests: of units, of crates, and in the documentation",
+    help: "\
+Usage: cargo xtask test [FILTER]
+
+  FILTER   only tests whose name holds this
+",
+    run,
+};
+
+fn run(mut parser: lexopt::Parser) -> Result<(), String> {
+    let mut filter = None;
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        match argument {
+            Value(name) if filter.is_none() => filter = Some(name),
+            _ => return Err(argument.unexpected().to_string()),
+        }
+    }
+    let workspace = Workspace::load()?;
+    let mut command = process::cargo(&workspace.root);
+    // Without a choice of targets this includes the tests in the documentation.
+    command.args(["test", "--workspace", "--all-features"]).args(filter);
+    process::run(&mut command)
+}
+
+/// Runs them all.
+///
+/// # Errors
+///
+/// What cargo says.
+pub(crate) fn check() -> Result<(), String> {
+    run(lexopt::Parser::from_args(std::iter::empty::<&str>()))
+}

@@ -11,10 +11,10 @@
 //! * *buffer is the tail*: the log is what the file holds up to `WriteFile::offset`, then `buffer`.
 //! * *dead is final*: `file` is `None` after any error, and only then.
 
+use crate::create::prepare_file;
 use crate::encode::{Encoder, payload_bytes};
 use crate::record::HEADER_BYTES;
 use crate::{CreateLog, Error, LogWriter, Result};
-use crate::create::prepare_file;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use terrace_vfs::{Vfs, WriteFile};
@@ -42,7 +42,10 @@ impl BufferedLog {
     }
 
     /// Runs `act` on the file and the buffer; an error kills the log.
-    fn with_file(&mut self, act: impl FnOnce(&mut dyn WriteFile, &mut Vec<u8>) -> terrace_vfs::Result<()>) -> Result<()> {
+    fn with_file(
+        &mut self,
+        act: impl FnOnce(&mut dyn WriteFile, &mut Vec<u8>) -> terrace_vfs::Result<()>,
+    ) -> Result<()> {
         let Some(file) = &mut self.file else {
             return Err(self.dead());
         };

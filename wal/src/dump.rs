@@ -1,10 +1,10 @@
 //! [`dump`]: a log file as text.
 
+use crate::Result;
 use crate::judge::examine_header;
 use crate::reader::{LogReader, ReadLogOptions, RecoveryMode};
 use crate::record::{FILE_HEADER_PAYLOAD_BYTES, FileHeader, HEADER_BYTES, RecordKind};
 use crate::window::Window;
-use crate::Result;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;

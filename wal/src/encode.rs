@@ -31,7 +31,13 @@ impl Encoder {
 
     /// The header of a data record of `payload_bytes` made of `parts`, to stand at `offset`.
     #[inline]
-    pub(crate) fn data_header(&self, offset: u64, synced_to: u64, payload_bytes: usize, parts: &[&[u8]]) -> [u8; HEADER_BYTES] {
+    pub(crate) fn data_header(
+        &self,
+        offset: u64,
+        synced_to: u64,
+        payload_bytes: usize,
+        parts: &[&[u8]],
+    ) -> [u8; HEADER_BYTES] {
         let crc = parts.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part));
         self.header(offset, synced_to, RecordKind::Data, payload_bytes, crc)
     }
@@ -54,8 +60,22 @@ impl Encoder {
     }
 
     #[inline]
-    fn header(&self, offset: u64, synced_to: u64, kind: RecordKind, payload_bytes: usize, payload_crc: u32) -> [u8; HEADER_BYTES] {
+    fn header(
+        &self,
+        offset: u64,
+        synced_to: u64,
+        kind: RecordKind,
+        payload_bytes: usize,
+        payload_crc: u32,
+    ) -> [u8; HEADER_BYTES] {
         // Both casts keep what is meant: the length is at most RECORD_BYTES_MAX, and of the number the low half is stored.
-        Header { payload_crc, payload_bytes: payload_bytes as u32, number_low: self.number as u32, kind, synced_to }.encode(offset)
+        Header {
+            payload_crc,
+            payload_bytes: payload_bytes as u32,
+            number_low: self.number as u32,
+            kind,
+            synced_to,
+        }
+        .encode(offset)
     }
 }

@@ -12,7 +12,8 @@
 //! * a header's checksum is right and its content impossible.
 //!
 //! Where a tear explains the bytes as well as a changed byte does, it is a tear. Unwritten parts of a new file are zeros: a
-//! change of a byte that is zero now, when all of the record after it or all of its disk sector is zero too, is no proof.
+//! change of a byte that is zero now is no proof when all of the header or payload after it, or all of its disk sector, is zero
+//! too, nor is one of a header's first bytes when all before it are zero.
 //! Unwritten parts of a recycled file are an earlier log's bytes, which may differ from the right ones in one byte only
 //! (records of one size stand at the same offsets, and a counter moved): there a changed byte proves nothing, and the
 //! record is dropped with a report that names the byte.
@@ -60,10 +61,12 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Problem::EndOfFile => f.write_str("the file ends"),
-            Problem::Closed => f.write_str("the log was closed"),
+            Problem::Closed => f.write_str("bytes after the log's trailer"),
             Problem::Unwritten => f.write_str("no record, only unwritten space"),
             Problem::ShortHeader => f.write_str("the file ends within a record's header"),
-            Problem::Stale { number_low } => write!(f, "a record of an earlier log (number {number_low}) of this recycled file"),
+            Problem::Stale { number_low } => {
+                write!(f, "a record of an earlier log (number {number_low}) of this recycled file")
+            }
             Problem::HeaderChecksum => f.write_str("the header's checksum is wrong"),
             Problem::Malformed(what) => f.write_str(what),
             Problem::PayloadCut(header) => {
@@ -83,7 +86,9 @@ impl Problem {
     /// Length of the record whose header could be trusted.
     pub(crate) fn trusted_bytes(&self) -> Option<u64> {
         match self {
-            Problem::PayloadCut(header) | Problem::PayloadChecksum(header) | Problem::TooLong(header, _) => Some(header.record_bytes()),
+            Problem::PayloadCut(header) | Problem::PayloadChecksum(header) | Problem::TooLong(header, _) => {
+                Some(header.record_bytes())
+            }
             _ => None,
         }
     }
@@ -106,7 +111,9 @@ pub(crate) fn examine_header(head: &[u8], offset: u64, number_low: u32) -> Resul
         return Err(Problem::ShortHeader);
     };
     match Header::decode(head, offset) {
-        Ok(header) if header.number_low != number_low => Err(Problem::Stale { number_low: header.number_low }),
+        Ok(header) if header.number_low != number_low => {
+            Err(Problem::Stale { number_low: header.number_low })
+        }
         Ok(header) => Ok(header),
         Err(BadHeader::Checksum) => Err(Problem::HeaderChecksum),
         Err(BadHeader::Malformed(what)) => Err(Problem::Malformed(what)),
@@ -155,7 +162,8 @@ pub(crate) fn rot_in_header(head: &[u8; HEADER_BYTES], place: Place) -> Option<R
             return None;
         }
         let recycled = place.recycled || header.kind == RecordKind::RecycledFileHeader;
-        let is_proof = !recycled && !looks_unwritten(head, place.offset, change.at);
+        let is_torn = looks_unwritten(head, place.offset, change.at) || is_zero(&head[..=change.at]);
+        let is_proof = !recycled && !is_torn;
         Some(Rot { at: place.offset + change.at as u64, record_bytes, is_proof })
     })
 }

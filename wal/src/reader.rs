@@ -46,7 +46,11 @@ pub struct ReadLogOptions {
 
 impl Default for ReadLogOptions {
     fn default() -> Self {
-        ReadLogOptions { mode: RecoveryMode::default(), durable_bytes: None, record_bytes_max: RECORD_BYTES_MAX }
+        ReadLogOptions {
+            mode: RecoveryMode::default(),
+            durable_bytes: None,
+            record_bytes_max: RECORD_BYTES_MAX,
+        }
     }
 }
 
@@ -166,11 +170,19 @@ impl LogReader {
                 State::Reading => {}
                 State::Ended => return Ok(None),
                 State::Corrupt { offset, what } => {
-                    return Err(Error::Corruption { path: self.report.path.clone(), offset: *offset, what: what.clone() });
+                    return Err(Error::Corruption {
+                        path: self.report.path.clone(),
+                        offset: *offset,
+                        what: what.clone(),
+                    });
                 }
                 State::Unsupported { version } => {
                     let path = self.report.path.clone();
-                    return Err(Error::UnsupportedVersion { path, found: *version, supported: FORMAT_VERSION });
+                    return Err(Error::UnsupportedVersion {
+                        path,
+                        found: *version,
+                        supported: FORMAT_VERSION,
+                    });
                 }
             }
             let offset = self.at;
@@ -274,7 +286,10 @@ impl LogReader {
         let what = describe(&problem, rot);
         let file_bytes = self.window.file_bytes();
         let resume = self.resume_at(&problem);
+        // A whole file of another log, whose number has our low half: its records would look like ours.
+        let is_foreign = problem == Problem::Stale { number_low: self.number as u32 };
         if problem != Problem::Closed
+            && !is_foreign
             && let Some((next, _)) = next_header(&mut self.window, resume, file_bytes, self.number as u32)?
         {
             self.drop_bytes(offset, next - offset, what);
@@ -314,7 +329,8 @@ impl LogReader {
                 Ok(head.try_into().ok().and_then(|head| rot_in_header(head, place)))
             }
             Problem::PayloadChecksum(header) => {
-                let payload = self.window.read(self.at + HEADER_BYTES as u64, header.payload_bytes as usize)?;
+                let payload =
+                    self.window.read(self.at + HEADER_BYTES as u64, header.payload_bytes as usize)?;
                 Ok(rot_in_payload(header, payload, place))
             }
             _ => Ok(None),
@@ -330,6 +346,9 @@ impl LogReader {
         // In a recycled file what follows is the earlier log's; a torn header among it cannot be told from it.
         if !self.report.recycled {
             end = end.max(rest.nonzero_end);
+            if *problem == Problem::ShortHeader {
+                end = self.window.file_bytes(); // a header's beginning may end with zeros
+            }
         }
         end.saturating_sub(self.at)
     }

@@ -169,7 +169,8 @@ pub(crate) struct FileHeader {
 
 impl FileHeader {
     pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
-        let payload: &[u8; FILE_HEADER_PAYLOAD_BYTES] = payload.get(..FILE_HEADER_PAYLOAD_BYTES)?.try_into().ok()?;
+        let payload: &[u8; FILE_HEADER_PAYLOAD_BYTES] =
+            payload.get(..FILE_HEADER_PAYLOAD_BYTES)?.try_into().ok()?;
         let (magic, rest) = payload.split_at(MAGIC.len());
         if magic != MAGIC {
             return None;

@@ -50,7 +50,12 @@ pub(crate) fn survey(window: &mut Window, from: u64, headers_from: u64, number_l
 }
 
 /// The first header of this log at or after `from` that ends at or before `end`.
-pub(crate) fn next_header(window: &mut Window, from: u64, end: u64, number_low: u32) -> Result<Option<(u64, Header)>> {
+pub(crate) fn next_header(
+    window: &mut Window,
+    from: u64,
+    end: u64,
+    number_low: u32,
+) -> Result<Option<(u64, Header)>> {
     let mut at = from;
     while at + HEADER_BYTES as u64 <= end {
         let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(WINDOW_BYTES);

@@ -1,0 +1,157 @@
+//! How to open a database: options, and what stands behind the seams.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use terrace_sstable::{Compression, FilterOptions};
+use terrace_vfs::{RealVfs, Vfs};
+use terrace_wal::{LogKind, RecoveryMode};
+
+use crate::options::{CompactionRate, Durability};
+use crate::recover::Opening;
+use crate::seam::clock::{Clock, SystemClock};
+use crate::seam::executor::{Executor, ThreadPool};
+use crate::{Engine, Options, Parts, Result};
+
+/// Sets up and opens a database. Made by [`Engine::builder`].
+///
+/// Every option of [`Options`] has a method of its name; what is not set keeps the default that [`Options`] documents.
+#[must_use = "a builder does nothing until `open`"]
+pub struct Builder<P: Parts> {
+    dir: PathBuf,
+    options: Options,
+    vfs: Option<Arc<dyn Vfs>>,
+    clock: Option<Arc<dyn Clock>>,
+    executor: Option<Arc<dyn Executor>>,
+    picker: Option<P::Picker>,
+}
+
+impl<P: Parts> std::fmt::Debug for Builder<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("dir", &self.dir).field("options", &self.options).finish()
+    }
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(mut self, $name: $type) -> Self {
+                self.options.$name = $name;
+                self
+            }
+        )*
+    };
+}
+
+impl<P: Parts> Builder<P> {
+    pub(crate) fn new(dir: &Path) -> Self {
+        Builder {
+            dir: dir.to_owned(),
+            options: Options::default(),
+            vfs: None,
+            clock: None,
+            executor: None,
+            picker: None,
+        }
+    }
+
+    setters! {
+        /// See [`Options::memtable_bytes`].
+        memtable_bytes: usize,
+        /// See [`Options::memtables_max`].
+        memtables_max: usize,
+        /// See [`Options::cache_bytes`].
+        cache_bytes: u64,
+        /// See [`Options::memory_bytes`].
+        memory_bytes: u64,
+        /// See [`Options::table_bytes`].
+        table_bytes: u64,
+        /// See [`Options::block_bytes`].
+        block_bytes: usize,
+        /// See [`Options::restart_interval`].
+        restart_interval: usize,
+        /// See [`Options::compression`].
+        compression: Vec<Compression>,
+        /// See [`Options::filter`].
+        filter: Option<FilterOptions>,
+        /// See [`Options::log`].
+        log: LogKind,
+        /// See [`Options::log_preallocate_bytes`].
+        log_preallocate_bytes: u64,
+        /// See [`Options::log_recycle_files_max`].
+        log_recycle_files_max: usize,
+        /// See [`Options::log_bytes_max`].
+        log_bytes_max: u64,
+        /// See [`Options::durability`].
+        durability: Durability,
+        /// See [`Options::recovery`].
+        recovery: RecoveryMode,
+        /// See [`Options::background_threads`].
+        background_threads: usize,
+        /// See [`Options::compaction_rate`].
+        compaction_rate: Option<CompactionRate>,
+        /// See [`Options::write_delay_max`].
+        write_delay_max: Duration,
+        /// See [`Options::create_if_missing`].
+        create_if_missing: bool,
+        /// See [`Options::error_if_exists`].
+        error_if_exists: bool,
+        /// See [`Options::compaction`].
+        compaction: bool,
+    }
+
+    /// Sets all options at once.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The compaction policy; without it, what [`Parts::picker`] makes of the options.
+    pub fn picker(mut self, picker: P::Picker) -> Self {
+        self.picker = Some(picker);
+        self
+    }
+
+    /// The seam for files; without it, the operating system's.
+    pub fn vfs(mut self, vfs: Arc<dyn Vfs>) -> Self {
+        self.vfs = Some(vfs);
+        self
+    }
+
+    /// The seam for time; without it, the machine's clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The seam for threads; without it, a pool of [`Options::background_threads`]. An executor belongs to one database, which stops it
+    /// on closing.
+    pub fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
+        self.executor = Some(executor);
+        self
+    }
+
+    /// Opens the database.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::InvalidArgument`] when the options do not fit together; else as [`Engine::open`].
+    pub fn open(self) -> Result<Engine<P>> {
+        self.options.check()?;
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let executor = self.executor.unwrap_or_else(|| {
+            Arc::new(ThreadPool::new(self.options.background_threads, Arc::clone(&clock)))
+        });
+        let picker = self.picker.unwrap_or_else(|| P::picker(&self.options));
+        let opening = Opening {
+            dir: self.dir,
+            vfs: self.vfs.unwrap_or_else(|| Arc::new(RealVfs::new())),
+            options: self.options,
+            clock,
+            executor,
+            picker,
+        };
+        Engine::new(opening.open()?)
+    }
+}

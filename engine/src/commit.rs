@@ -1,0 +1,683 @@
+//! The commit: how writes get a place in the order, become durable, and become visible.
+//!
+//! 1. *Join.* The first writer to come leads; those who come while it works wait in a queue and form the next group.
+//! 2. *Log.* The leader gives the group its sequence numbers and appends it to the log as one record, handed to the system or synced once for all.
+//! 3. *Insert.* The lead passes on; then every writer of the group inserts its own batch into the memtables, in parallel.
+//! 4. *Publish.* A group becomes visible when it and every group before it is inserted; a write returns when it is visible.
+//!
+//! A write that comes alone does all four in one go, without allocation. The log is synced before anything is inserted, so a
+//! failed sync is never visible to a reader.
+//!
+//! Invariants. `in-order`: `visible` grows in the order of sequence numbers. `sealed-complete`: a sealed memtable's last sequence number is
+//! below those of all later groups, so it is complete once that number is visible. `log-before-memtable`: a memtable names
+//! a log (`first_log`) before that log can be ended.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+use terrace_entry::{InternalKey, Kind, SeqNo};
+use terrace_memtable::MemTable;
+use terrace_wal::LogWriter;
+
+use crate::batch::{KeyspaceId, OpHeader, OpReader, Ops};
+use crate::logs::{OldLog, payload};
+use crate::options::Durability;
+use crate::shared::Shared;
+use crate::stats::bump;
+use crate::tree::Tree;
+use crate::version::Mem;
+use crate::{Error, Parts, Result};
+
+/// A group takes no more followers above this, so that the first of them does not wait for the last.
+const GROUP_BYTES_MAX: usize = 1 << 20;
+/// A lone write of at most this many bytes is inserted by the leader before it passes the lead on.
+const INLINE_BYTES_MAX: usize = 64 << 10;
+
+/// Which log is active, and the last logged sequence number before it.
+#[derive(Clone, Copy, Default)]
+struct ActiveLog {
+    number: u64,
+    previous: SeqNo,
+}
+
+/// The state that leaders hand from one to the next.
+struct Lead<P: Parts> {
+    log: Option<P::Log>,
+    next_seqno: u64,
+    last_logged: SeqNo,
+    durable: SeqNo,
+    /// The active log, as in [`Commit::active_log`].
+    active: ActiveLog,
+    /// User bytes since the memory of all memtables was last added up.
+    unchecked_bytes: usize,
+    closed: bool,
+}
+
+/// Where a batch goes: a memtable for each keyspace that it names.
+enum Mems<P: Parts> {
+    One(KeyspaceId, Arc<Mem<P>>),
+    Many(Vec<(KeyspaceId, Arc<Mem<P>>)>),
+}
+
+impl<P: Parts> Mems<P> {
+    fn get(&self, id: KeyspaceId) -> Option<&Arc<Mem<P>>> {
+        match self {
+            Mems::One(only, mem) => (*only == id).then_some(mem),
+            Mems::Many(mems) => mems.iter().find(|(each, _)| *each == id).map(|(_, mem)| mem),
+        }
+    }
+
+    fn each(&self, mut visit: impl FnMut(&Arc<Mem<P>>)) {
+        match self {
+            Mems::One(_, mem) => visit(mem),
+            Mems::Many(mems) => mems.iter().for_each(|(_, mem)| visit(mem)),
+        }
+    }
+}
+
+/// What a member of a group has been given.
+struct Place<P: Parts> {
+    first: SeqNo,
+    mems: Mems<P>,
+}
+
+/// A group on its way to visibility.
+struct Group {
+    last: u64,
+    remaining: AtomicUsize,
+}
+
+enum Outcome<P: Parts> {
+    Waiting,
+    /// The queue is yours.
+    Lead,
+    Insert(Place<P>, Arc<Group>),
+    Failed(Error),
+    Taken,
+}
+
+/// A write waiting for a leader; owns its bytes, since the leader reads them from another thread.
+struct Request<P: Parts> {
+    bytes: Vec<u8>,
+    count: u32,
+    keyspaces: Vec<KeyspaceId>,
+    durability: Durability,
+    outcome: Mutex<Outcome<P>>,
+    thread: Thread,
+}
+
+impl<P: Parts> Request<P> {
+    fn new(ops: Ops<'_>, durability: Durability) -> Arc<Self> {
+        let mut bytes = Vec::new();
+        match ops {
+            Ops::Encoded { bytes: borrowed, .. } => bytes.extend_from_slice(borrowed),
+            Ops::One { .. } => {
+                encoded(ops, &[], &mut bytes);
+            }
+        }
+        Arc::new(Request {
+            bytes,
+            count: ops.count(),
+            keyspaces: ops.keyspaces().to_vec(),
+            durability,
+            outcome: Mutex::new(Outcome::Waiting),
+            thread: std::thread::current(),
+        })
+    }
+
+    fn ops(&self) -> Ops<'_> {
+        Ops::Encoded { bytes: &self.bytes, count: self.count, keyspaces: &self.keyspaces }
+    }
+
+    fn settle(&self, outcome: Outcome<P>) {
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+        self.thread.unpark();
+    }
+
+    /// Waits for the leader: a short spin, since most groups take a microsecond or two, then sleep.
+    fn wait(&self) -> Outcome<P> {
+        for round in 0_u32.. {
+            {
+                let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+                if !matches!(*outcome, Outcome::Waiting) {
+                    return std::mem::replace(&mut *outcome, Outcome::Taken);
+                }
+            }
+            if round < 20 {
+                std::hint::spin_loop();
+            } else {
+                std::thread::park();
+            }
+        }
+        Outcome::Taken
+    }
+}
+
+struct Queue<P: Parts> {
+    led: bool,
+    waiting: VecDeque<Arc<Request<P>>>,
+}
+
+/// The commit of a database.
+pub(crate) struct Commit<P: Parts> {
+    queue: Mutex<Queue<P>>,
+    lead: Mutex<Lead<P>>,
+    publishing: Mutex<VecDeque<Arc<Group>>>,
+    published: Condvar,
+    /// A copy of the leader's, for those who do not lead. Set while the list of old logs is locked, so that
+    /// a log is always in one of the two.
+    active: Mutex<ActiveLog>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<P: Parts> Commit<P> {
+    /// A commit that goes on after `last_seqno`, into a log just begun.
+    pub(crate) fn new(last_seqno: SeqNo, last_logged: SeqNo, log: Option<P::Log>, number: u64) -> Self {
+        let active = ActiveLog { number, previous: last_logged };
+        let lead = Lead {
+            log,
+            next_seqno: last_seqno.get() + 1,
+            last_logged,
+            durable: last_logged,
+            active,
+            unchecked_bytes: 0,
+            closed: false,
+        };
+        Commit {
+            queue: Mutex::new(Queue { led: false, waiting: VecDeque::new() }),
+            lead: Mutex::new(lead),
+            publishing: Mutex::default(),
+            published: Condvar::new(),
+            active: Mutex::new(active),
+        }
+    }
+
+    pub(crate) fn active_log(&self) -> (u64, SeqNo) {
+        let active = *locked(&self.active);
+        (active.number, active.previous)
+    }
+
+    /// Ends the commit for good and gives the active log to whoever closes it.
+    pub(crate) fn take_log(&self) -> Option<(u64, P::Log)> {
+        let mut lead = locked(&self.lead);
+        lead.closed = true;
+        lead.log.take().map(|log| (lead.active.number, log))
+    }
+
+    pub(crate) fn active_log_bytes(&self) -> u64 {
+        locked(&self.lead).log.as_ref().map_or(0, LogWriter::len_bytes)
+    }
+}
+
+fn one_heads(keyspace: KeyspaceId, kind: Kind, key: &[u8], value: &[u8]) -> (OpHeader, OpHeader) {
+    let (mut head, mut value_head) = (OpHeader::default(), OpHeader::default());
+    head.encode(keyspace, kind, key.len());
+    if kind == Kind::Put {
+        value_head.varint(value.len() as u64);
+    }
+    (head, value_head)
+}
+
+/// The operations as one run of bytes, in `buffer` if they are not yet.
+fn encoded<'a>(ops: Ops<'a>, keyspaces: &'a [KeyspaceId], buffer: &'a mut Vec<u8>) -> Ops<'a> {
+    let Ops::One { keyspace, kind, key, value } = ops else { return ops };
+    let (head, value_head) = one_heads(keyspace[0], kind, key, value);
+    buffer.reserve_exact(key.len() + value.len() + 16);
+    buffer.extend_from_slice(head.as_slice());
+    buffer.extend_from_slice(key);
+    buffer.extend_from_slice(value_head.as_slice());
+    buffer.extend_from_slice(value);
+    Ops::Encoded { bytes: buffer, count: 1, keyspaces }
+}
+
+/// A member of the group being committed.
+struct Member<'a, P: Parts> {
+    ops: Ops<'a>,
+    durability: Durability,
+    place: Option<Result<Place<P>>>,
+}
+
+impl<'a, P: Parts> Member<'a, P> {
+    fn new(ops: Ops<'a>, durability: Durability) -> Self {
+        Member { ops, durability, place: None }
+    }
+
+    fn placed(&self) -> Option<&Place<P>> {
+        self.place.as_ref().and_then(|place| place.as_ref().ok())
+    }
+}
+
+impl<P: Parts> Shared<P> {
+    /// Commits `ops`; when this returns they are as durable as asked, and visible.
+    pub(crate) fn write(self: &Arc<Self>, ops: Ops<'_>, durability: Durability) -> Result<()> {
+        self.check_writable()?;
+        let keeps = P::log_keeps(&self.options);
+        if durability == Durability::Synced && !keeps {
+            let what = "a synced write needs a log that keeps something".to_owned();
+            return Err(Error::InvalidArgument(what));
+        }
+        if ops.count() == 0 && durability != Durability::Synced {
+            return Ok(());
+        }
+        self.slow_down(&ops)?;
+        let durability = if keeps { durability } else { Durability::Off };
+        let mut queue = locked(&self.commit.queue);
+        if queue.led {
+            let request = Request::new(ops, durability);
+            queue.waiting.push_back(Arc::clone(&request));
+            drop(queue);
+            return self.follow(&request);
+        }
+        queue.led = true;
+        let followers = take_followers(&mut queue.waiting, ops.bytes());
+        drop(queue);
+        self.lead(ops, durability, followers)
+    }
+
+    fn follow(self: &Arc<Self>, request: &Arc<Request<P>>) -> Result<()> {
+        match request.wait() {
+            Outcome::Insert(place, group) => {
+                self.insert(&place, request.ops());
+                self.publish(&group);
+                Ok(())
+            }
+            Outcome::Lead => {
+                let mut queue = locked(&self.commit.queue);
+                let followers = take_followers(&mut queue.waiting, request.bytes.len());
+                drop(queue);
+                self.lead(request.ops(), request.durability, followers)
+            }
+            Outcome::Failed(error) => Err(error),
+            Outcome::Waiting | Outcome::Taken => unreachable!("a settled request is taken once"),
+        }
+    }
+
+    fn lead(
+        self: &Arc<Self>,
+        ops: Ops<'_>,
+        durability: Durability,
+        followers: Followers<P>,
+    ) -> Result<()> {
+        let pass_on = PassOn { shared: self };
+        let mut lead = locked(&self.commit.lead);
+        if followers.0.is_empty() {
+            let mut alone = [Member::new(ops, durability)];
+            self.commit_group(&mut lead, &mut alone)?;
+            let [member] = alone;
+            let Some(place) = member.place.transpose()? else { return Ok(()) };
+            let last = lead.next_seqno - 1;
+            if ops.bytes() <= INLINE_BYTES_MAX && locked(&self.commit.publishing).is_empty() {
+                self.insert(&place, ops);
+                // Nobody else can be publishing: every earlier group is visible and we still lead.
+                self.visible.store(last, Ordering::Release);
+                return Ok(());
+            }
+            let group = self.announce(last, 1);
+            drop(lead);
+            drop(pass_on);
+            self.insert(&place, ops);
+            self.publish(&group);
+            return Ok(());
+        }
+        let (mut buffer, keyspaces) = (Vec::new(), ops.keyspaces().to_vec());
+        let ops = encoded(ops, &keyspaces, &mut buffer);
+        let mut members = Vec::with_capacity(followers.0.len() + 1);
+        members.push(Member::new(ops, durability));
+        members.extend(followers.0.iter().map(|request| Member::new(request.ops(), request.durability)));
+        if let Err(error) = self.commit_group(&mut lead, &mut members) {
+            drop(members);
+            for request in &followers.0 {
+                request.settle(Outcome::Failed(error.clone()));
+            }
+            return Err(error);
+        }
+        let placed = members.iter().filter(|member| member.placed().is_some()).count();
+        let group = self.announce(lead.next_seqno - 1, placed);
+        drop(lead);
+        let places: Vec<_> = members.into_iter().map(|member| member.place).collect();
+        let mut places = places.into_iter();
+        let own = places.next().flatten();
+        for (request, place) in followers.0.iter().zip(places) {
+            request.settle(match place {
+                Some(Ok(place)) => Outcome::Insert(place, Arc::clone(&group)),
+                Some(Err(error)) => Outcome::Failed(error),
+                None => Outcome::Failed(Error::Closed),
+            });
+        }
+        drop(pass_on);
+        let Some(place) = own.transpose()? else { return Ok(()) };
+        self.insert(&place, ops);
+        self.publish(&group);
+        Ok(())
+    }
+
+    /// Gives every member its place in the order and in the memtables, and puts the group into the log.
+    fn commit_group(self: &Arc<Self>, lead: &mut Lead<P>, members: &mut [Member<'_, P>]) -> Result<()> {
+        self.check_writable()?;
+        if lead.closed {
+            return Err(Error::Closed);
+        }
+        self.make_room(lead, members)?;
+        let mut next = lead.next_seqno;
+        for member in members.iter_mut() {
+            let mems = match self.mems_of(&member.ops) {
+                Ok(mems) => mems,
+                Err(error) => {
+                    member.place = Some(Err(error));
+                    continue;
+                }
+            };
+            let first = SeqNo::checked(next).ok_or(Error::SeqNoExhausted)?;
+            next += u64::from(member.ops.count());
+            if next > SeqNo::MAX.get() {
+                return Err(Error::SeqNoExhausted);
+            }
+            member.place = Some(Ok(Place { first, mems }));
+        }
+        lead.next_seqno = next;
+        let result = self.log_group(lead, members);
+        bump(&self.counters.groups, 1);
+        result.map_err(|error| self.fail(error))
+    }
+
+    fn log_group(&self, lead: &mut Lead<P>, members: &[Member<'_, P>]) -> Result<()> {
+        let logged = |member: &&Member<'_, P>| {
+            member.durability != Durability::Off && member.ops.count() > 0 && member.placed().is_some()
+        };
+        let sync = members.iter().any(|member| member.durability == Durability::Synced);
+        let Some(log) = &mut lead.log else { return Ok(()) };
+        let before = log.len_bytes();
+        if let Some(last) = members.iter().rfind(logged).and_then(|m| Some((m.placed()?, m.ops.count()))) {
+            append_group(log, (lead.last_logged, lead.durable), members.iter().filter(logged))?;
+            lead.last_logged = SeqNo::new(last.0.first.get() + u64::from(last.1) - 1);
+            let number = lead.active.number;
+            for place in members.iter().filter(logged).filter_map(Member::placed) {
+                place.mems.each(|mem| {
+                    if mem.first_log.load(Ordering::Relaxed) == u64::MAX {
+                        mem.first_log.store(number, Ordering::Release);
+                    }
+                });
+            }
+        }
+        if sync {
+            self.logs().sync_all()?;
+            log.sync()?;
+            lead.durable = lead.last_logged;
+            bump(&self.counters.syncs, 1);
+        } else {
+            log.hand_over()?;
+        }
+        bump(&self.counters.log_bytes, log.len_bytes() - before);
+        Ok(())
+    }
+
+    fn mems_of(&self, ops: &Ops<'_>) -> Result<Mems<P>> {
+        let trees = self.trees.load();
+        let mem_of = |id: KeyspaceId| {
+            let tree: &Arc<Tree<P>> =
+                trees.get(&id).ok_or_else(|| Error::KeyspaceRemoved(format!("number {}", id.0)))?;
+            Ok::<_, Error>(Arc::clone(&tree.view().active))
+        };
+        match ops.keyspaces() {
+            [only] => Ok(Mems::One(*only, mem_of(*only)?)),
+            several => {
+                let mems: Result<Vec<_>> = several.iter().map(|&id| Ok((id, mem_of(id)?))).collect();
+                Ok(Mems::Many(mems?))
+            }
+        }
+    }
+
+    /// Seals the memtables that are full before the group goes into them.
+    fn make_room(self: &Arc<Self>, lead: &mut Lead<P>, members: &[Member<'_, P>]) -> Result<()> {
+        let limit = self.options.memtable_bytes as u64;
+        for member in members {
+            lead.unchecked_bytes += member.ops.bytes();
+            for id in member.ops.keyspaces() {
+                let trees = self.trees.load();
+                let Some(tree) = trees.get(id) else { continue };
+                if tree.view().active.memory_bytes() >= limit {
+                    self.seal_memtable(lead, tree)?;
+                }
+            }
+        }
+        if lead.unchecked_bytes > (self.options.memtable_bytes / 8).max(4 << 10) {
+            lead.unchecked_bytes = 0;
+            self.seal_for_limits(lead)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the two limits that concern all keyspaces together: memory of memtables, and bytes of logs.
+    fn seal_for_limits(self: &Arc<Self>, lead: &mut Lead<P>) -> Result<()> {
+        let trees = self.trees.load_full();
+        let memory: u64 = trees.values().map(|tree| tree.view().mem_bytes()).sum();
+        if memory > self.options.memory_bytes / 2 {
+            let largest = trees.values().max_by_key(|tree| tree.view().active.memory_bytes());
+            if let Some(tree) = largest {
+                self.seal_memtable(lead, tree)?;
+            }
+        }
+        let logs = self.logs().bytes() + lead.log.as_ref().map_or(0, LogWriter::len_bytes);
+        if logs > self.options.log_bytes_max {
+            let oldest = trees.values().min_by_key(|tree| tree.first_log(None));
+            let quiet = oldest.filter(|tree| tree.first_log(None) == tree.view().active.first_log.load(Ordering::Acquire));
+            if let Some(tree) = quiet {
+                self.seal_memtable(lead, tree)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the active log, seals the tree's memtable and has it flushed.
+    fn seal_memtable(self: &Arc<Self>, lead: &mut Lead<P>, tree: &Arc<Tree<P>>) -> Result<()> {
+        if tree.view().active.table.is_empty() {
+            // An insert into it may be under way; it is then far from full, and the next group looks again.
+            return Ok(());
+        }
+        self.switch_log(lead)?;
+        tree.seal(lead.next_seqno - 1, self.options.memtable_bytes)?;
+        self.share_memory();
+        self.throttle.sealed(self);
+        self.want_flush(tree);
+        Ok(())
+    }
+
+    /// Begins a new log, unless the active one is still unused.
+    fn switch_log(self: &Arc<Self>, lead: &mut Lead<P>) -> Result<()> {
+        let used = lead.last_logged != lead.active.previous;
+        if !P::log_keeps(&self.options) || !used {
+            return Ok(());
+        }
+        self.begin_log(lead).map_err(|error| self.fail(error))?;
+        self.want_spare_log();
+        Ok(())
+    }
+
+    fn begin_log(self: &Arc<Self>, lead: &mut Lead<P>) -> Result<()> {
+        let (number, mut log) = self.next_log(lead.active.number)?;
+        let start = payload::head(payload::START, lead.last_logged, lead.durable);
+        log.append(&[&start])?;
+        log.hand_over()?;
+        let old = lead.log.replace(log);
+        let ended = std::mem::replace(&mut lead.active, ActiveLog { number, previous: lead.last_logged });
+        let mut logs = self.logs();
+        if let Some(writer) = old {
+            let bytes = writer.len_bytes();
+            let durable = writer.synced_bytes() == bytes;
+            let ActiveLog { number, previous } = ended;
+            logs.old.push_back(OldLog { number, previous, bytes, writer: Some(writer), durable });
+        }
+        *locked(&self.commit.active) = lead.active;
+        Ok(())
+    }
+
+    /// Seals the tree's memtable if it holds anything, for a flush that somebody asked for.
+    pub(crate) fn seal_now(self: &Arc<Self>, tree: &Arc<Tree<P>>) -> Result<()> {
+        let mut lead = locked(&self.commit.lead);
+        self.check_writable()?;
+        if lead.closed {
+            return Err(Error::Closed);
+        }
+        self.seal_memtable(&mut lead, tree)
+    }
+
+    fn insert(&self, place: &Place<P>, ops: Ops<'_>) {
+        self.counters.writes.add(u64::from(ops.count()));
+        self.counters.user_bytes.add(ops.bytes() as u64);
+        match ops {
+            Ops::One { keyspace, kind, key, value } => {
+                if let Some(mem) = place.mems.get(keyspace[0]) {
+                    mem.table.insert(InternalKey::new(key, place.first, kind), value);
+                }
+            }
+            Ops::Encoded { bytes, .. } => {
+                let mut seqno = place.first.get();
+                let mut reader = OpReader::new(bytes);
+                while let Ok(Some(op)) = reader.next() {
+                    if let Some(mem) = place.mems.get(op.keyspace) {
+                        let key = InternalKey::new(op.key, SeqNo::new(seqno), op.kind);
+                        mem.table.insert(key, op.value);
+                    }
+                    seqno += 1;
+                }
+            }
+        }
+    }
+
+    fn announce(&self, last: u64, members: usize) -> Arc<Group> {
+        let group = Arc::new(Group { last, remaining: AtomicUsize::new(members) });
+        let mut publishing = locked(&self.commit.publishing);
+        publishing.push_back(Arc::clone(&group));
+        if members == 0 {
+            self.advance(&mut publishing);
+        }
+        group
+    }
+
+    /// One member of the group is inserted; returns when the group is visible.
+    fn publish(&self, group: &Group) {
+        let mut publishing = locked(&self.commit.publishing);
+        group.remaining.fetch_sub(1, Ordering::AcqRel);
+        self.advance(&mut publishing);
+        while self.visible.load(Ordering::Acquire) < group.last {
+            publishing =
+                self.commit.published.wait(publishing).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn advance(&self, publishing: &mut VecDeque<Arc<Group>>) {
+        let mut advanced = false;
+        while let Some(group) = publishing.front() {
+            if group.remaining.load(Ordering::Acquire) > 0 {
+                break;
+            }
+            self.visible.store(group.last, Ordering::Release);
+            publishing.pop_front();
+            advanced = true;
+        }
+        if advanced {
+            self.commit.published.notify_all();
+        }
+    }
+}
+
+/// Passes the lead on when dropped, whatever happened: to the first who waits, or to nobody.
+struct PassOn<'a, P: Parts> {
+    shared: &'a Arc<Shared<P>>,
+}
+
+impl<P: Parts> Drop for PassOn<'_, P> {
+    fn drop(&mut self) {
+        let mut queue = locked(&self.shared.commit.queue);
+        match queue.waiting.pop_front() {
+            Some(next) => next.settle(Outcome::Lead),
+            None => queue.led = false,
+        }
+    }
+}
+
+fn take_followers<P: Parts>(
+    waiting: &mut VecDeque<Arc<Request<P>>>,
+    mut bytes: usize,
+) -> Followers<P> {
+    let mut followers = Vec::new();
+    while bytes < GROUP_BYTES_MAX
+        && let Some(request) = waiting.pop_front()
+    {
+        bytes += request.bytes.len();
+        followers.push(request);
+    }
+    Followers(followers)
+}
+
+/// The followers of a leader. Should it not come to settle them (a panic in a part), they fail rather than wait for ever.
+struct Followers<P: Parts>(Vec<Arc<Request<P>>>);
+
+impl<P: Parts> Drop for Followers<P> {
+    fn drop(&mut self) {
+        for request in &self.0 {
+            let waiting = matches!(*locked(&request.outcome), Outcome::Waiting);
+            if waiting {
+                request.settle(Outcome::Failed(Error::Panicked("the leader of the group".to_owned())));
+            }
+        }
+    }
+}
+
+/// One record for the whole group. A lone operation goes from the caller's memory into the log without a copy between.
+fn append_group<'a, P: Parts>(
+    log: &mut P::Log,
+    (previous, durable): (SeqNo, SeqNo),
+    members: impl Iterator<Item = &'a Member<'a, P>> + Clone,
+) -> Result<()>
+where
+    P: 'a,
+{
+    let head = payload::head(payload::GROUP, previous, durable);
+    let mut alone = members.clone();
+    if let (Some(member), None) = (alone.next(), alone.next())
+        && let (Ops::One { keyspace, kind, key, value }, Some(place)) = (member.ops, member.placed())
+    {
+        let (op_head, value_head) = one_heads(keyspace[0], kind, key, value);
+        let bytes = op_head.as_slice().len() + key.len() + value_head.as_slice().len() + value.len();
+        let batch = payload::batch_head(place.first, 1, bytes);
+        log.append(&[&head, &batch, op_head.as_slice(), key, value_head.as_slice(), value])?;
+        return Ok(());
+    }
+    let heads: Vec<_> = members
+        .clone()
+        .filter_map(|member| {
+            let place = member.placed()?;
+            let Ops::Encoded { bytes, count, .. } = member.ops else { return None };
+            Some(payload::batch_head(place.first, count, bytes.len()))
+        })
+        .collect();
+    append_encoded(log, &head, &heads, members)
+}
+
+fn append_encoded<'a, P: Parts>(
+    log: &mut P::Log,
+    head: &[u8],
+    heads: &[[u8; payload::BATCH_HEAD_BYTES]],
+    members: impl Iterator<Item = &'a Member<'a, P>>,
+) -> Result<()>
+where
+    P: 'a,
+{
+    let mut parts: Vec<&[u8]> = Vec::with_capacity(1 + 2 * heads.len());
+    parts.push(head);
+    let encoded = members.filter_map(|member| match member.ops {
+        Ops::Encoded { bytes, .. } => Some(bytes),
+        Ops::One { .. } => None,
+    });
+    for (head, bytes) in heads.iter().zip(encoded) {
+        parts.push(head);
+        parts.push(bytes);
+    }
+    log.append(&parts)?;
+    Ok(())
+}

@@ -1,0 +1,271 @@
+//! Compaction: picking, executing and recording tasks. What to merge is the picker's business, what survives `Survivors`'.
+
+use std::sync::Arc;
+use std::time::Duration;
+use terrace_compaction::{
+    CompactionPicker, CutOptions, OlderTables, Output, OutputCutter, PickContext, Plan, RunId, Shape,
+    ShapeEdit, Survivors, Task, TaskKind,
+};
+use terrace_entry::{Cursor, MergeCursor};
+use terrace_sstable::CursorOptions;
+
+use crate::cursor::RunCursor;
+use crate::limiter::Allowance;
+use crate::manifest::edit::Edit;
+use crate::outputs::Outputs;
+use crate::seam::executor::{Lane, Step};
+use crate::shared::Shared;
+use crate::stats::bump;
+use crate::tree::{Tree, Work};
+use crate::version::{RunTables, Table, Version, View};
+use crate::{Error, Parts, Result};
+
+/// Read-ahead of a merge, in bytes.
+const READAHEAD_BYTES: usize = 1 << 20;
+/// Versions merged between two looks at whether to go on.
+const ENTRIES_PER_STEP: usize = 4096;
+
+type Bottom = Box<dyn FnMut(&[u8]) -> bool + Send>;
+
+/// A merge under way.
+struct Merge<P: Parts> {
+    survivors: Survivors<MergeCursor<RunCursor<P>>, Bottom>,
+    outputs: Option<Outputs<P>>,
+    allowance: Allowance,
+}
+
+impl<P: Parts> Shared<P> {
+    /// Asks the picker what to do for the tree, and has it done.
+    pub(crate) fn want_compaction(self: &Arc<Self>, tree: &Arc<Tree<P>>) {
+        let mut work = tree.work();
+        self.pick_and_start(tree, &mut work);
+        drop(work);
+        self.throttle.update(self);
+    }
+
+    fn pick_and_start(self: &Arc<Self>, tree: &Arc<Tree<P>>, work: &mut Work) {
+        if !self.options.compaction || self.is_ending() || tree.is_removed() || work.manual {
+            return;
+        }
+        let view = tree.pin();
+        let context = PickContext {
+            busy: work.busy.clone(),
+            now_unix_seconds: self.clock.unix_seconds(),
+            tasks_max: self.options.background_threads.max(1).saturating_sub(work.compactions),
+        };
+        let Plan { tasks, pressure, debt_bytes, remarks, .. } =
+            self.picker.pick(&view.version.shape, &context);
+        tree.set_pressure(pressure);
+        work.debt_bytes = debt_bytes;
+        work.remarks = remarks;
+        for task in tasks.into_iter().take(context.tasks_max) {
+            if let Err(error) = view.version.shape.check(&task, &work.busy) {
+                // A picker from outside may be wrong; its task is refused, and the database is no worse off.
+                tracing::error!(%error, reason = %task.reason, "the picker's task was refused");
+                work.remarks.push(format!("refused a task ({}): {error}", task.reason));
+                continue;
+            }
+            work.busy.extend(&task.inputs);
+            work.compactions += 1;
+            self.start(tree, &view.version, task);
+        }
+    }
+
+    fn start(self: &Arc<Self>, tree: &Arc<Tree<P>>, version: &Arc<Version<P>>, task: Task) {
+        tracing::debug!(keyspace = %tree.name, reason = %task.reason, inputs = task.inputs.len(), "compaction begins");
+        let (tree, version) = (Arc::clone(tree), Arc::clone(version));
+        let mut merge: Option<Merge<P>> = None;
+        self.spawn(Lane::Compaction, move |shared| {
+            if shared.is_ending() || tree.is_removed() {
+                merge = None;
+                shared.finish_task(&tree, &task);
+                return Ok(Step::Done);
+            }
+            let begun = shared.clock.now();
+            let stepped = shared.step_task(&tree, &version, &task, &mut merge);
+            let took = shared.clock.now().saturating_sub(begun);
+            bump(&shared.counters.compaction_nanos, took.as_nanos() as u64);
+            match stepped {
+                Ok(Step::Done) => {
+                    shared.finish_task(&tree, &task);
+                    Ok(Step::Done)
+                }
+                Ok(step) => Ok(step),
+                Err(error) => {
+                    merge = None;
+                    let error = shared.fail(error);
+                    shared.finish_task(&tree, &task);
+                    Err(error)
+                }
+            }
+        });
+    }
+
+    /// Takes the task off the books and picks anew, under one lock, so that nobody sees a tree at rest that is not.
+    fn finish_task(self: &Arc<Self>, tree: &Arc<Tree<P>>, task: &Task) {
+        let mut work = tree.work();
+        for id in &task.inputs {
+            work.busy.remove(id);
+        }
+        work.compactions -= 1;
+        self.pick_and_start(tree, &mut work);
+        drop(work);
+        self.throttle.update(self);
+    }
+
+    fn step_task(
+        self: &Arc<Self>,
+        tree: &Arc<Tree<P>>,
+        version: &Version<P>,
+        task: &Task,
+        merge: &mut Option<Merge<P>>,
+    ) -> Result<Step> {
+        match task.kind {
+            TaskKind::Merge => {
+                let merge = match merge {
+                    Some(merge) => merge,
+                    None => merge.insert(Merge::new(self, version, task)?),
+                };
+                if merge.write_some()? {
+                    return Ok(merge.allowance.pause(self).map_or(Step::Again, Step::After));
+                }
+                let outputs = merge.outputs.take();
+                let tables = outputs.map_or(Ok(Vec::new()), Outputs::finish)?;
+                let written = tables.iter().map(|table| table.meta.file_bytes).sum();
+                self.install(tree, task, &tables)?;
+                bump(&self.counters.compactions, 1);
+                bump(&self.counters.compaction_written_bytes, written);
+                bump(&self.counters.compaction_read_bytes, input_bytes(&version.shape, task));
+                tracing::info!(keyspace = %tree.name, reason = %task.reason, written, "compaction done");
+            }
+            TaskKind::Move => {
+                let tables: Vec<_> =
+                    version.tables().filter(|table| task.inputs.contains(&table.meta.id)).cloned().collect();
+                self.install(tree, task, &tables)?;
+                bump(&self.counters.moves, tables.len() as u64);
+            }
+            TaskKind::Drop => self.install(tree, task, &[])?,
+            _ => return Err(Error::InvalidArgument(format!("unknown kind of task {:?}", task.kind))),
+        }
+        Ok(Step::Done)
+    }
+
+    /// Records the task's result and changes the view.
+    fn install(&self, tree: &Arc<Tree<P>>, task: &Task, tables: &[Arc<Table<P>>]) -> Result<()> {
+        let mut manifest = self.manifest();
+        if tree.is_removed() {
+            tables.iter().for_each(|table| table.retire());
+            return Ok(());
+        }
+        let output = match task.output {
+            Output::NewRun { level, .. } => {
+                Output::NewRun { level, run: Some(RunId(self.new_file_number())) }
+            }
+            into => into,
+        };
+        let mut metas: Vec<_> = tables.iter().map(|table| Arc::clone(&table.meta)).collect();
+        metas.sort_by(|a, b| a.smallest_key.cmp(&b.smallest_key));
+        let added = (!metas.is_empty()).then_some((output, metas));
+        let shape = ShapeEdit { removed: task.inputs.clone(), added };
+        let flushed = manifest.state().keyspaces.get(&tree.id).map(|tree| tree.flushed).unwrap_or_default();
+        let mut edits = vec![Edit::Tree { keyspace: tree.id, flushed, shape: shape.clone() }];
+        self.record(&mut manifest, &mut edits)?;
+        let mut gone = Vec::new();
+        tree.swap_view(|view| {
+            let version = Arc::new(view.version.apply(&shape, tables)?);
+            let stays = |table: &&Arc<Table<P>>| !tables.iter().any(|new| Arc::ptr_eq(new, table));
+            let removed = view.version.tables().filter(|table| task.inputs.contains(&table.meta.id));
+            gone.extend(removed.filter(stays).cloned());
+            Ok(View { active: Arc::clone(&view.active), sealed: view.sealed.clone(), version })
+        })?;
+        drop(manifest);
+        gone.iter().for_each(|table| table.retire());
+        self.share_memory();
+        self.throttle.update(self);
+        Ok(())
+    }
+
+    /// Merges everything in the tree into one run, and waits for it.
+    pub(crate) fn compact_tree(self: &Arc<Self>, tree: &Arc<Tree<P>>) -> Result<()> {
+        tree.work().manual = true;
+        let resting = Resting { shared: self, tree };
+        self.executor.wait(&|| self.is_ending() || tree.work().compactions == 0);
+        self.check_writable()?;
+        let version = Arc::clone(&tree.view().version);
+        if let Some(task) = version.shape.full_merge(self.options.table_bytes) {
+            {
+                let mut work = tree.work();
+                let fits = version.shape.check(&task, &work.busy);
+                fits.map_err(|error| Error::InvalidArgument(error.to_string()))?;
+                work.busy.extend(&task.inputs);
+                work.compactions += 1;
+            }
+            self.start(tree, &version, task);
+            self.executor.wait(&|| self.is_ending() || tree.work().compactions == 0);
+        }
+        drop(resting);
+        self.check_writable()
+    }
+}
+
+/// Keeps the picker away from a tree that is compacted by hand.
+struct Resting<'a, P: Parts> {
+    shared: &'a Arc<Shared<P>>,
+    tree: &'a Arc<Tree<P>>,
+}
+
+impl<P: Parts> Drop for Resting<'_, P> {
+    fn drop(&mut self) {
+        self.tree.work().manual = false;
+        self.shared.want_compaction(self.tree);
+    }
+}
+
+fn input_bytes(shape: &Shape, task: &Task) -> u64 {
+    task.inputs.iter().filter_map(|&id| shape.table(id)).map(|table| table.file_bytes).sum()
+}
+
+impl<P: Parts> Merge<P> {
+    fn new(shared: &Arc<Shared<P>>, version: &Version<P>, task: &Task) -> Result<Self> {
+        let shape = &version.shape;
+        let invalid = |error: terrace_compaction::ShapeError| Error::InvalidArgument(error.to_string());
+        let mut older: OlderTables = shape.older_tables(&task.inputs, &task.output).map_err(invalid)?;
+        let boundaries = shared.snapshots.boundaries(|| shared.visible());
+        let options = CursorOptions { fill_cache: false, readahead_bytes: READAHEAD_BYTES };
+        let sources =
+            version.runs.iter().filter_map(|run| inputs_of(run, task)).map(|run| RunCursor::new(run, options));
+        let mut cursor = MergeCursor::new(sources.collect());
+        cursor.seek_to_first()?;
+        let cutter = OutputCutter::new(
+            CutOptions::for_target(task.target_table_bytes),
+            shape.grandparents(&task.inputs, &task.output),
+        );
+        let bottom: Bottom = Box::new(move |key| !older.may_hold(key));
+        Ok(Merge {
+            survivors: Survivors::new(cursor, &boundaries, bottom).zero_seqnos(true),
+            outputs: Some(Outputs::new(shared, task.output.level(), cutter)),
+            allowance: Allowance::default(),
+        })
+    }
+
+    /// Merges some versions; false when there are no more.
+    fn write_some(&mut self) -> Result<bool> {
+        let Some(outputs) = &mut self.outputs else { return Ok(false) };
+        let before = self.survivors.stats().bytes_out;
+        for _ in 0..ENTRIES_PER_STEP {
+            let Some(entry) = self.survivors.next()? else { return Ok(false) };
+            outputs.add(entry)?;
+        }
+        self.allowance.spend(self.survivors.stats().bytes_out - before);
+        Ok(true)
+    }
+}
+
+/// The inputs of a task that are in this run.
+fn inputs_of<P: Parts>(run: &RunTables<P>, task: &Task) -> Option<RunTables<P>> {
+    let inputs: Vec<_> = run.iter().filter(|table| task.inputs.contains(&table.meta.id)).cloned().collect();
+    (!inputs.is_empty()).then(|| inputs.into())
+}
+
+/// How long a job sleeps at most before it looks again, so that a close need not wait.
+pub(crate) const PAUSE_MAX: Duration = Duration::from_millis(100);

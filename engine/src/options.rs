@@ -1,0 +1,166 @@
+//! How a database is set up. Plain data with documented defaults; [`Options::check`] says what does not fit together.
+
+use std::ops::Range;
+use std::time::Duration;
+use terrace_bloom::FilterId;
+use terrace_sstable::{Compression, FilterOptions};
+use terrace_wal::{LogKind, RecoveryMode};
+
+use crate::{Error, Result};
+
+/// The longest key: 64 KiB.
+pub const KEY_BYTES_MAX: usize = 64 << 10;
+/// The longest value: 512 MiB.
+pub const VALUE_BYTES_MAX: usize = 512 << 20;
+/// The longest batch, all its keys and values and a few bytes for each: 768 MiB.
+pub const BATCH_BYTES_MAX: usize = 768 << 20;
+
+/// What is true of a write when its call returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Durability {
+    /// Readers see it. It is in no log: any crash may lose it until its memtable is flushed.
+    Off,
+    /// It survives the death of the process (`kill -9`), not of the machine. After a loss of power the database holds
+    /// some prefix of such writes in commit order.
+    #[default]
+    PageCache,
+    /// It survives the loss of power, and so does every `PageCache` write committed before it.
+    Synced,
+}
+
+/// A limit for the bytes that compaction writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompactionRate {
+    /// The rate while writers feel no pressure, in bytes a second. It rises with the pressure up to eight times this, so that
+    /// compaction catches up before writers must wait.
+    pub bytes_per_second: u64,
+    /// Hours of the day (UTC) in which there is no limit.
+    pub quiet_hours: Option<Range<u8>>,
+}
+
+/// How a database is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A memtable is sealed and flushed at this size. Default 64 MiB.
+    pub memtable_bytes: usize,
+    /// Memtables of a keyspace held at once, the active one included; writers wait when all are full. Default 4.
+    pub memtables_max: usize,
+    /// The most the block cache may hold. Default 256 MiB.
+    pub cache_bytes: u64,
+    /// The budget for memtables, block cache and table metadata together: the cache gives way to the other two, and memtables are sealed early
+    /// when they alone would pass half of it. Default 768 MiB.
+    pub memory_bytes: u64,
+    /// Tables are cut at this size. Default 64 MiB.
+    pub table_bytes: u64,
+    /// Blocks are cut at this size, before compression. Default 4 KiB.
+    pub block_bytes: usize,
+    /// Versions between restart points of a block. Default 16.
+    pub restart_interval: usize,
+    /// The compression of each level; deeper levels use the last entry. Default: none for levels 0 and 1, LZ4 below (none without the
+    /// feature `lz4`).
+    pub compression: Vec<Compression>,
+    /// The filter that tables carry. Default: blocked Bloom, 10 bits a key.
+    pub filter: Option<FilterOptions>,
+    /// Which log the stock log slot writes. Default: buffered.
+    pub log: LogKind,
+    /// Space reserved for a log file at once. Default 64 MiB.
+    pub log_preallocate_bytes: u64,
+    /// Finished log files kept to be written over. Default 0: on Linux a fresh preallocated file is faster than an old one in the page cache.
+    pub log_recycle_files_max: usize,
+    /// Logs together hold at most this much before the keyspace that keeps the oldest one alive is flushed. Default 512 MiB.
+    pub log_bytes_max: u64,
+    /// The durability of writes that do not say. Default [`Durability::PageCache`].
+    pub durability: Durability,
+    /// What to do about damage found in a log on opening. Default [`RecoveryMode::DropTornTail`].
+    pub recovery: RecoveryMode,
+    /// Threads for compaction; one more takes flushes alone. Default 2.
+    pub background_threads: usize,
+    /// The limit for compaction, if any. Default none.
+    pub compaction_rate: Option<CompactionRate>,
+    /// The longest that one write is delayed while compaction is behind but not stopped. Default 20 ms.
+    pub write_delay_max: Duration,
+    /// Make the database when there is none. Default true.
+    pub create_if_missing: bool,
+    /// Refuse to open a database that is there. Default false.
+    pub error_if_exists: bool,
+    /// Whether compaction runs by itself. Default true; `compact()` works either way.
+    pub compaction: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let deep = if cfg!(feature = "lz4") { Compression::Lz4 } else { Compression::None };
+        let filter = cfg!(feature = "preset")
+            .then_some(FilterOptions { id: FilterId::BLOCKED, bits_per_key: 10.0 });
+        Options {
+            memtable_bytes: 64 << 20,
+            memtables_max: 4,
+            cache_bytes: 256 << 20,
+            memory_bytes: 768 << 20,
+            table_bytes: 64 << 20,
+            block_bytes: 4096,
+            restart_interval: 16,
+            compression: vec![Compression::None, Compression::None, deep],
+            filter,
+            log: LogKind::Buffered,
+            log_preallocate_bytes: 64 << 20,
+            log_recycle_files_max: 0,
+            log_bytes_max: 512 << 20,
+            durability: Durability::PageCache,
+            recovery: RecoveryMode::DropTornTail,
+            background_threads: 2,
+            compaction_rate: None,
+            write_delay_max: Duration::from_millis(20),
+            create_if_missing: true,
+            error_if_exists: false,
+            compaction: true,
+        }
+    }
+}
+
+impl Options {
+    /// Whether the options fit together.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] with the first thing that does not.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |what: &str| Err(Error::InvalidArgument(what.to_owned()));
+        if self.memtable_bytes < 4 << 10 {
+            return refuse("memtable_bytes must be 4 KiB or more");
+        }
+        if self.memtables_max < 2 {
+            return refuse("memtables_max must be 2 or more: one is written to while another is flushed");
+        }
+        if self.table_bytes < 4 << 10 {
+            return refuse("table_bytes must be 4 KiB or more");
+        }
+        if !(64..=16 << 20).contains(&self.block_bytes) {
+            return refuse("block_bytes must be between 64 bytes and 16 MiB");
+        }
+        if self.restart_interval == 0 {
+            return refuse("restart_interval must be 1 or more");
+        }
+        if self.compression.is_empty() {
+            return refuse("compression must name at least one level");
+        }
+        if !cfg!(feature = "lz4") && self.compression.contains(&Compression::Lz4) {
+            return refuse("LZ4 compression needs the feature `lz4`");
+        }
+        if self.memory_bytes < 2 * self.memtable_bytes as u64 {
+            return refuse("memory_bytes must hold two memtables at least");
+        }
+        if self.compaction_rate.as_ref().is_some_and(|rate| rate.bytes_per_second == 0) {
+            return refuse("compaction_rate must allow at least a byte a second");
+        }
+        if self.log_bytes_max == 0 {
+            return refuse("log_bytes_max must be positive");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn compression_at(&self, level: usize) -> Compression {
+        let last = self.compression.len().saturating_sub(1);
+        self.compression.get(level.min(last)).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,124 @@
+//! The stock parts: the one file with a cfg for each slot.
+//!
+//! Precedence. Memtable: `memtable-btree`, else `memtable-skiplist`, else the skiplist. Picker: `picker-tiered`, else
+//! `picker-leveled`, else leveled. An explicit request beats the stock part, and of several requests for one slot the one named
+//! first here wins, so that every subset of the features, and all of them together, builds.
+
+use std::path::Path;
+use std::sync::Arc;
+use terrace_sstable::{BlockTable, QuickCache};
+use terrace_vfs::Vfs;
+use terrace_wal::{AnyLog, CreateLog, LogKind, LogWriter};
+
+use crate::{Engine, Options, Parts};
+
+/// The memtable of [`DefaultParts`].
+#[cfg(feature = "memtable-btree")]
+pub type DefaultMemTable = terrace_memtable::BTreeMemTable;
+/// The memtable of [`DefaultParts`].
+#[cfg(not(feature = "memtable-btree"))]
+pub type DefaultMemTable = terrace_memtable::SkipListMemTable;
+
+/// The compaction policy of [`DefaultParts`].
+#[cfg(feature = "picker-tiered")]
+pub type DefaultPicker = terrace_compaction::TieredPicker;
+/// The compaction policy of [`DefaultParts`].
+#[cfg(not(feature = "picker-tiered"))]
+pub type DefaultPicker = terrace_compaction::LeveledPicker;
+
+/// The stock parts.
+#[derive(Clone, Copy, Debug)]
+pub enum DefaultParts {}
+
+/// The log of [`DefaultParts`]: any of the stock logs, chosen by [`Options::log`] when the database is opened. They
+/// write one format, so a database may change its log at every open.
+#[derive(Debug)]
+pub struct StockLog(AnyLog);
+
+impl LogWriter for StockLog {
+    const NAME: &'static str = "stock";
+    const KEEPS: bool = true;
+
+    /// Without an option to say otherwise: the buffered log.
+    fn create(vfs: &Arc<dyn Vfs>, path: &Path, create: CreateLog) -> terrace_wal::Result<Self> {
+        AnyLog::create(LogKind::Buffered, vfs, path, create).map(StockLog)
+    }
+
+    #[inline]
+    fn append(&mut self, parts: &[&[u8]]) -> terrace_wal::Result<u64> {
+        self.0.append(parts)
+    }
+
+    #[inline]
+    fn hand_over(&mut self) -> terrace_wal::Result<()> {
+        self.0.hand_over()
+    }
+
+    fn sync(&mut self) -> terrace_wal::Result<()> {
+        self.0.sync()
+    }
+
+    fn len_bytes(&self) -> u64 {
+        self.0.len_bytes()
+    }
+
+    fn synced_bytes(&self) -> u64 {
+        self.0.synced_bytes()
+    }
+
+    fn close(self) -> terrace_wal::Result<u64> {
+        self.0.close()
+    }
+}
+
+/// The engine of stock parts: what most people use.
+pub type Db = Engine<DefaultParts>;
+
+impl Parts for DefaultParts {
+    type MemTable = DefaultMemTable;
+    type Log = StockLog;
+    type Cache = QuickCache;
+    type Table = BlockTable;
+    type Picker = DefaultPicker;
+
+    fn picker(options: &Options) -> DefaultPicker {
+        #[cfg(feature = "picker-tiered")]
+        let picker = tiered_picker(options);
+        #[cfg(not(feature = "picker-tiered"))]
+        let picker = leveled_picker(options);
+        picker
+    }
+
+    fn create_log(
+        options: &Options,
+        vfs: &Arc<dyn Vfs>,
+        path: &Path,
+        create: CreateLog,
+    ) -> terrace_wal::Result<StockLog> {
+        AnyLog::create(options.log, vfs, path, create).map(StockLog)
+    }
+
+    fn log_keeps(options: &Options) -> bool {
+        options.log != LogKind::Null
+    }
+}
+
+/// A leveled policy whose sizes follow from the options: tables of `table_bytes`, a base level of four memtables.
+#[must_use]
+pub fn leveled_picker(options: &Options) -> terrace_compaction::LeveledPicker {
+    terrace_compaction::LeveledPicker::new(terrace_compaction::LeveledOptions {
+        base_level_bytes: 4 * options.memtable_bytes as u64,
+        target_table_bytes: options.table_bytes,
+        ..Default::default()
+    })
+}
+
+/// A size-tiered policy whose sizes follow from the options.
+#[cfg(feature = "picker-tiered")]
+#[must_use]
+pub fn tiered_picker(options: &Options) -> terrace_compaction::TieredPicker {
+    terrace_compaction::TieredPicker::new(terrace_compaction::TieredOptions {
+        target_table_bytes: options.table_bytes,
+        ..Default::default()
+    })
+}

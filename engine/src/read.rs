@@ -1,0 +1,63 @@
+//! Point look-ups: the active memtable, sealed memtables, then runs, newest first.
+
+use bytes::Bytes;
+use terrace_bloom::KeyHash;
+use terrace_entry::{Kind, SeqNo};
+use terrace_sstable::TableReader;
+
+use crate::shared::Shared;
+use crate::tree::Tree;
+use crate::version::find_table;
+use crate::{Error, Parts, Result, pinned};
+
+impl<P: Parts> Shared<P> {
+    /// The value of `key` at `at`, or now.
+    pub(crate) fn get(&self, tree: &Tree<P>, key: &[u8], at: Option<SeqNo>) -> Result<Option<Bytes>> {
+        self.check_open()?;
+        if tree.is_removed() {
+            return Err(Error::KeyspaceRemoved(tree.name.clone()));
+        }
+        // The view before the number. A view holds every version that was visible when it was loaded and not shadowed then; a
+        // number loaded first could be so old that a compaction has meanwhile dropped what it would see.
+        let view = tree.view();
+        let seqno = at.unwrap_or_else(|| self.visible());
+        self.counters.gets.add(1);
+        for mem in view.mems() {
+            if let Some(found) = pinned::get(&mem.table, key, seqno) {
+                return Ok(value_of(found));
+            }
+        }
+        let (mut asked, mut passed) = (0, 0);
+        let hash = KeyHash::of(key);
+        let mut answer = Ok(None);
+        for run in &view.version.runs {
+            let Some(table) = find_table(run, key) else { continue };
+            asked += 1;
+            if !table.reader.may_contain(hash) {
+                continue;
+            }
+            passed += 1;
+            match table.reader.get(key, hash, seqno) {
+                Ok(None) => {}
+                Ok(Some(found)) => {
+                    answer = Ok(value_of((found.kind, found.value)));
+                    break;
+                }
+                Err(error) => {
+                    answer = Err(error.into());
+                    break;
+                }
+            }
+        }
+        if asked > 0 {
+            self.counters.tables_asked.add(asked);
+            self.counters.filter_passes.add(passed);
+            self.counters.filter_rejections.add(asked - passed);
+        }
+        answer
+    }
+}
+
+fn value_of((kind, value): (Kind, Bytes)) -> Option<Bytes> {
+    (kind == Kind::Put).then_some(value)
+}

@@ -1,0 +1,161 @@
+//! A version: the tables of a keyspace at one moment, immutable. A view: a version and the memtables above it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use terrace_compaction::{Shape, ShapeEdit, TableId, TableMeta};
+use terrace_entry::SeqNo;
+use terrace_memtable::MemTable;
+use terrace_sstable::TableReader;
+
+use crate::parts::TableReaderOf;
+use crate::trash::Trash;
+use crate::{Error, Parts, Result};
+
+/// An open table. Its file goes when the last view that needs it does.
+pub(crate) struct Table<P: Parts> {
+    pub(crate) meta: Arc<TableMeta>,
+    pub(crate) reader: Arc<TableReaderOf<P>>,
+    path: PathBuf,
+    obsolete: AtomicBool,
+    trash: Arc<Trash>,
+}
+
+impl<P: Parts> Table<P> {
+    pub(crate) fn new(
+        meta: Arc<TableMeta>,
+        reader: TableReaderOf<P>,
+        path: PathBuf,
+        trash: Arc<Trash>,
+    ) -> Arc<Self> {
+        Arc::new(Table { meta, reader: Arc::new(reader), path, obsolete: AtomicBool::new(false), trash })
+    }
+
+    /// Says that no manifest names it any more.
+    pub(crate) fn retire(&self) {
+        self.obsolete.store(true, Ordering::Release);
+    }
+}
+
+impl<P: Parts> Drop for Table<P> {
+    fn drop(&mut self) {
+        if self.obsolete.load(Ordering::Acquire) {
+            self.trash.throw(std::mem::take(&mut self.path));
+        }
+    }
+}
+
+/// The open tables of a run, ascending and disjoint.
+pub(crate) type RunTables<P> = Arc<[Arc<Table<P>>]>;
+
+/// The table of a run that may hold `user_key`.
+#[inline]
+pub(crate) fn find_table<'a, P: Parts>(
+    tables: &'a [Arc<Table<P>>],
+    user_key: &[u8],
+) -> Option<&'a Arc<Table<P>>> {
+    let at = tables.partition_point(|table| table.meta.largest_key.as_slice() < user_key);
+    tables.get(at).filter(|table| table.meta.smallest_key.as_slice() <= user_key)
+}
+
+/// The tables of a keyspace.
+pub(crate) struct Version<P: Parts> {
+    pub(crate) shape: Shape,
+    /// All runs, newest first: what a look-up walks.
+    pub(crate) runs: Vec<RunTables<P>>,
+    /// Memory held by the readers.
+    pub(crate) memory_bytes: u64,
+}
+
+impl<P: Parts> Version<P> {
+    /// The version of `shape`, whose tables are all in `open`.
+    pub(crate) fn new(shape: Shape, open: &HashMap<TableId, Arc<Table<P>>>) -> Result<Self> {
+        let mut runs = Vec::new();
+        let mut memory_bytes = 0;
+        for run in shape.levels.iter().flat_map(|level| &level.runs) {
+            let tables: Option<Vec<_>> = run.tables.iter().map(|meta| open.get(&meta.id).cloned()).collect();
+            let tables = tables.ok_or_else(|| {
+                Error::InvalidArgument(format!("run {} names a table that is not open", run.id))
+            })?;
+            memory_bytes += tables.iter().map(|table| table.reader.memory_bytes() as u64).sum::<u64>();
+            runs.push(tables.into());
+        }
+        Ok(Version { shape, runs, memory_bytes })
+    }
+
+    /// The version after `edit`, whose new tables are in `added`.
+    pub(crate) fn apply(&self, edit: &ShapeEdit, added: &[Arc<Table<P>>]) -> Result<Self> {
+        let mut shape = self.shape.clone();
+        shape.apply(edit).map_err(|error| Error::InvalidArgument(error.to_string()))?;
+        let mut open: HashMap<TableId, Arc<Table<P>>> =
+            self.tables().map(|table| (table.meta.id, Arc::clone(table))).collect();
+        open.extend(added.iter().map(|table| (table.meta.id, Arc::clone(table))));
+        Version::new(shape, &open)
+    }
+
+    /// The version without a table.
+    pub(crate) fn empty() -> Self {
+        Version { shape: Shape::default(), runs: Vec::new(), memory_bytes: 0 }
+    }
+
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<Table<P>>> {
+        self.runs.iter().flat_map(|run| run.iter())
+    }
+
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.tables().map(|table| table.meta.file_bytes).sum()
+    }
+}
+
+/// A memtable and what the engine must know about it.
+pub(crate) struct Mem<P: Parts> {
+    pub(crate) table: Arc<P::MemTable>,
+    /// The oldest log that holds something of it; `u64::MAX` while none does.
+    pub(crate) first_log: AtomicU64,
+    /// Once sealed: the last sequence number that may be in it. It is complete when that number is visible.
+    pub(crate) last_seqno: AtomicU64,
+}
+
+impl<P: Parts> Mem<P> {
+    pub(crate) fn new(bytes_hint: usize) -> Arc<Self> {
+        Arc::new(Mem {
+            table: Arc::new(P::MemTable::new(bytes_hint)),
+            first_log: AtomicU64::new(u64::MAX),
+            last_seqno: AtomicU64::new(u64::MAX),
+        })
+    }
+
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.table.memory_bytes() as u64
+    }
+
+    pub(crate) fn last_seqno(&self) -> SeqNo {
+        SeqNo::checked(self.last_seqno.load(Ordering::Acquire)).unwrap_or(SeqNo::MAX)
+    }
+}
+
+/// What a read sees of a keyspace: one immutable value, swapped whole.
+pub(crate) struct View<P: Parts> {
+    pub(crate) active: Arc<Mem<P>>,
+    /// Newest first.
+    pub(crate) sealed: Vec<Arc<Mem<P>>>,
+    pub(crate) version: Arc<Version<P>>,
+}
+
+impl<P: Parts> View<P> {
+    /// A view of nothing.
+    pub(crate) fn empty(memtable_bytes: usize) -> Self {
+        let version = Arc::new(Version::empty());
+        View { active: Mem::new(memtable_bytes), sealed: Vec::new(), version }
+    }
+
+    /// All memtables, newest first.
+    pub(crate) fn mems(&self) -> impl Iterator<Item = &Arc<Mem<P>>> {
+        std::iter::once(&self.active).chain(&self.sealed)
+    }
+
+    pub(crate) fn mem_bytes(&self) -> u64 {
+        self.mems().map(|mem| mem.memory_bytes()).sum()
+    }
+}

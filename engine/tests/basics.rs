@@ -1,0 +1,162 @@
+//! The public API, one claim at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use terrace::{Db, Durability, Error, WriteBatch};
+
+fn small(path: &std::path::Path) -> terrace::Builder<terrace::DefaultParts> {
+    Db::builder(path).memtable_bytes(64 << 10).table_bytes(32 << 10).log_preallocate_bytes(64 << 10)
+}
+
+fn all(iter: terrace::Iter<terrace::DefaultParts>) -> Vec<(String, String)> {
+    iter.map(|kv| {
+        let (k, v) = kv.expect("reads");
+        (String::from_utf8_lossy(&k).into_owned(), String::from_utf8_lossy(&v).into_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn what_is_put_is_got_until_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    assert_eq!(db.get("k").unwrap(), None);
+    db.put("k", "v").unwrap();
+    assert_eq!(db.get("k").unwrap().as_deref(), Some(b"v".as_slice()));
+    db.put("k", "w").unwrap();
+    assert_eq!(db.get("k").unwrap().as_deref(), Some(b"w".as_slice()));
+    db.delete("k").unwrap();
+    assert_eq!(db.get("k").unwrap(), None);
+    db.put("", "empty key").unwrap();
+    assert_eq!(db.get("").unwrap().as_deref(), Some(b"empty key".as_slice()));
+}
+
+#[test]
+fn everything_is_there_after_reopen_whether_closed_or_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..4 {
+        let db = small(dir.path()).open().unwrap();
+        for old in 0..round {
+            for key in 0..500 {
+                let value = db.get(format!("{old}-{key:04}")).unwrap();
+                assert_eq!(value.as_deref(), Some(vec![b'x'; key % 300].as_slice()), "round {round}: {old}-{key}");
+            }
+        }
+        for key in 0..500 {
+            db.put(format!("{round}-{key:04}"), vec![b'x'; key % 300]).unwrap();
+        }
+        if round % 2 == 0 {
+            db.close().unwrap();
+        }
+    }
+}
+
+#[test]
+fn model_agrees_through_flushes_compactions_and_reopens() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut model = BTreeMap::new();
+    let mut state = 7_u64;
+    let mut random = move || terrace_entry::testing::next_random(&mut state);
+    for _ in 0..3 {
+        let db = small(dir.path()).open().unwrap();
+        for step in 0..20_000_u64 {
+            let key = format!("{:05}", random() % 3000);
+            if random() % 4 == 0 {
+                db.delete(&key).unwrap();
+                model.remove(&key);
+            } else {
+                let value = format!("{step}-{}", "y".repeat((random() % 100) as usize));
+                db.put(&key, &value).unwrap();
+                model.insert(key, value);
+            }
+            if step % 5000 == 4999 {
+                db.compact().unwrap();
+            }
+        }
+        let expected: Vec<_> = model.clone().into_iter().collect();
+        assert_eq!(all(db.iter()), expected);
+        let mut backward = db.iter().rev().map(|kv| kv.unwrap().0).collect::<Vec<_>>();
+        backward.reverse();
+        assert!(backward.iter().map(|k| k.as_ref()).eq(model.keys().map(|k| k.as_bytes())));
+        for key in 0..3000 {
+            let key = format!("{key:05}");
+            assert_eq!(db.get(&key).unwrap().as_deref(), model.get(&key).map(|v| v.as_bytes()));
+        }
+        let from = "01000".to_owned();
+        let to = "02000".to_owned();
+        let expected: Vec<_> =
+            model.range(from.clone()..to.clone()).map(|(k, v)| (k.clone(), v.clone())).collect();
+        assert_eq!(all(db.range(from..to)), expected);
+        assert!(db.stats().flushes > 2, "{}", db.stats());
+        println!("{}\n{}", db.shape(), db.stats());
+    }
+}
+
+#[test]
+fn snapshot_keeps_seeing_what_it_saw() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = small(dir.path()).open().unwrap();
+    db.put("a", "1").unwrap();
+    db.put("b", "1").unwrap();
+    let snap = db.snapshot();
+    db.put("a", "2").unwrap();
+    db.delete("b").unwrap();
+    db.put("c", "2").unwrap();
+    db.compact().unwrap();
+    assert_eq!(snap.get("a").unwrap().as_deref(), Some(b"1".as_slice()));
+    assert_eq!(all(snap.iter()), [("a".into(), "1".into()), ("b".into(), "1".into())]);
+    assert_eq!(all(db.iter()), [("a".into(), "2".into()), ("c".into(), "2".into())]);
+    drop(snap);
+    db.compact().unwrap();
+    assert_eq!(all(db.iter()), [("a".into(), "2".into()), ("c".into(), "2".into())]);
+}
+
+#[test]
+fn batch_spans_keyspaces_and_survives() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let db = small(dir.path()).open().unwrap();
+        let users = db.keyspace("users").unwrap();
+        let mut batch = WriteBatch::new();
+        batch.put("k", "default").put_in(&users, "k", "users").delete("gone");
+        db.write_with(&batch, Durability::Synced).unwrap();
+        users.put("u2", "x").unwrap();
+    }
+    let db = small(dir.path()).open().unwrap();
+    assert_eq!(db.keyspaces(), ["default", "users"]);
+    let users = db.keyspace("users").unwrap();
+    assert_eq!(users.get("k").unwrap().as_deref(), Some(b"users".as_slice()));
+    assert_eq!(db.get("k").unwrap().as_deref(), Some(b"default".as_slice()));
+    db.remove_keyspace("users").unwrap();
+    assert!(matches!(users.get("k"), Err(Error::KeyspaceRemoved(_))));
+    assert!(matches!(users.put("k", "v"), Err(Error::KeyspaceRemoved(_))));
+    drop((users, db));
+    let db = small(dir.path()).open().unwrap();
+    assert_eq!(db.keyspaces(), ["default"]);
+    let users = db.keyspace("users").unwrap();
+    assert_eq!(users.get("k").unwrap(), None);
+}
+
+#[test]
+fn many_writers_lose_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Arc::new(small(dir.path()).open().unwrap());
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let db = &db;
+            scope.spawn(move || {
+                for key in 0..2000 {
+                    let durability =
+                        if key % 100 == 0 { Durability::Synced } else { Durability::PageCache };
+                    let mut batch = WriteBatch::new();
+                    batch.put(format!("{thread}-{key}-a"), "a").put(format!("{thread}-{key}-b"), "b");
+                    db.write_with(batch, durability).unwrap();
+                    let seen = db.get(format!("{thread}-{key}-b")).unwrap();
+                    assert_eq!(seen.as_deref(), Some(b"b".as_slice()));
+                }
+            });
+        }
+    });
+    assert_eq!(db.iter().count(), 8 * 2000 * 2);
+    println!("{}", db.stats());
+}

@@ -108,9 +108,9 @@ impl Node {
         // SAFETY: the record lies right behind the base, in the same allocation.
         let record = unsafe { self.0.cast::<NodeBase>().add(1) };
         // SAFETY: the address of a whole record, seen through an acquire load of a link.
-        let record = unsafe { RecordPtr::from_ptr(record.as_ptr().cast()) };
-        // SAFETY: the arena outlives 'a by the caller's word; the address is not null.
-        unsafe { record.unwrap_unchecked().record() }
+        let record = unsafe { RecordPtr::from_address(record.cast()) };
+        // SAFETY: the arena outlives 'a by the caller's word.
+        unsafe { record.record() }
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Target<'a> {
 
 impl<'a> Target<'a> {
     /// At or before every version.
+    #[cfg(feature = "btree")]
     pub(crate) const FIRST: Target<'static> = Target { user_key: &[], trailer: u64::MAX };
 
     #[inline]
@@ -60,5 +61,69 @@ impl<'a> Target<'a> {
             .cmp(our_tail)
             .then_with(|| theirs.len().cmp(&self.user_key.len()))
             .then_with(|| self.trailer.cmp(&record.trailer()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::Arena;
+    use terrace_entry::{Kind, SeqNo};
+
+    #[test]
+    fn a_head_is_the_bytes_from_skip_on_padded_with_zeros() {
+        assert_eq!(head_at(b"", 0), 0);
+        assert_eq!(head_at(b"\x01", 0), 0x0100_0000_0000_0000);
+        assert_eq!(head_at(b"\x01\x02\x03\x04\x05\x06\x07\x08\x09", 0), 0x0102_0304_0506_0708);
+        assert_eq!(head_at(b"\x01\x02\x03\x04\x05\x06\x07\x08\x09", 1), 0x0203_0405_0607_0809);
+        assert_eq!(head_at(b"abc", 3), 0);
+        assert_eq!(head_at(b"abc", usize::MAX), 0);
+    }
+
+    #[test]
+    fn heads_and_ties_together_order_as_keys_do() {
+        let keys: [&[u8]; 9] = [
+            b"",
+            b"\0",
+            b"\0\0",
+            b"a",
+            b"a\0",
+            b"a\0\0\0\0\0\0\0",
+            b"a\0\0\0\0\0\0\0\0",
+            b"a\0b",
+            b"abcdefghi",
+        ];
+        for (place, ours) in keys.iter().enumerate() {
+            for (other_place, theirs) in keys.iter().enumerate() {
+                for skip in [0, 1] {
+                    // With a skip, both keys must agree up to there, as they do between a node's fences.
+                    if skip == 1 && (ours.first() != theirs.first() || ours.is_empty()) {
+                        continue;
+                    }
+                    let arena = Arena::new(0);
+                    let (_, pointer) =
+                        arena.add_record(0, InternalKey::new(theirs, SeqNo::new(5), Kind::Put), b"");
+                    let record = crate::arena::borrow_for_test(&arena, pointer);
+                    let target = Target::of_key(InternalKey::new(ours, SeqNo::new(5), Kind::Put));
+                    let heads = head_at(theirs, skip).cmp(&head_at(ours, skip));
+                    let order = heads.then_with(|| target.order_of_tied(record, skip));
+                    assert_eq!(order, other_place.cmp(&place), "{theirs:?} against {ours:?} from {skip} on");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_one_key_the_newer_version_is_the_lesser() {
+        let arena = Arena::new(0);
+        let (_, pointer) = arena.add_record(0, InternalKey::new(b"k", SeqNo::new(5), Kind::Put), b"");
+        let record = crate::arena::borrow_for_test(&arena, pointer);
+        let order_to = |seqno, kind| {
+            Target::of_key(InternalKey::new(b"k", SeqNo::new(seqno), kind)).order_of_tied(record, 0)
+        };
+        assert_eq!(order_to(4, Kind::Put), Ordering::Less);
+        assert_eq!(order_to(5, Kind::Put), Ordering::Equal);
+        assert_eq!(order_to(5, Kind::Delete), Ordering::Less);
+        assert_eq!(order_to(6, Kind::Put), Ordering::Greater);
     }
 }

@@ -203,8 +203,9 @@ impl<'t> NodeRef<'t> {
 
     #[inline]
     fn follow(address: &'t AtomicPtr<RecordHeader>) -> Option<Record<'t>> {
+        let address = NonNull::new(address.load(Acquire))?;
         // SAFETY: by Live addresses; acquire pairs with the release of `set_slot` and of splits.
-        let record = unsafe { RecordPtr::from_ptr(address.load(Acquire)) }?;
+        let record = unsafe { RecordPtr::from_address(address) };
         // SAFETY: the table, and with it the records' arena, lives for 't.
         Some(unsafe { record.record() })
     }

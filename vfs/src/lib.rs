@@ -1,16 +1,72 @@
 //! Files and folders behind a trait: the one door through which a storage engine reaches a disk.
 //!
-//! Three implementations: [`RealVfs`] (the operating system), [`MemVfs`] (in memory, and it knows for every file
-//! and folder what is durable apart from what is merely written, so that a power cut can be played), and
-//! [`FaultVfs`] (wraps another and makes chosen operations fail).
-//!
 //! This crate never interprets the bytes of a file, starts no thread and reads no clock.
+//!
+//! Three implementations of [`Vfs`]:
+//!
+//! * [`RealVfs`], the operating system: positional reads and writes, `fdatasync`, reserved space, memory maps where a
+//!   store into one can not kill the process;
+//! * [`MemVfs`], in memory: it knows for every file and folder what is durable apart from what is merely written, so
+//!   that a test can cut the power at any moment and look at what a restarted machine may find;
+//! * [`FaultVfs`], around another: chosen operations fail, are cut short, or lose what they should have made durable.
+//!
+//! # Example: a missing sync, found
+//!
+//! ```
+//! use std::path::Path;
+//! use terrace_vfs::{CreateOptions, MemVfs, Result, Vfs};
+//!
+//! fn save(vfs: &dyn Vfs, text: &[u8]) -> Result<()> {
+//!     let mut file = vfs.create(Path::new("new"), CreateOptions::default())?;
+//!     file.append(text)?;
+//!     // The bug: no file.sync() before the name is changed.
+//!     vfs.rename(Path::new("new"), Path::new("config"))?;
+//!     vfs.sync_dir(Path::new(""))
+//! }
+//!
+//! let vfs = MemVfs::new();
+//! save(&vfs, b"colour = green")?;
+//! let found: Vec<Vec<u8>> =
+//!     vfs.crashes().map(|after| after.files().remove(Path::new("config")).unwrap_or_default()).collect();
+//! assert!(found.contains(&b"colour = green".to_vec()));
+//! assert!(found.contains(&b"".to_vec()), "a power cut may leave an empty file under the right name");
+//! # Ok::<(), terrace_vfs::Error>(())
+//! ```
+//!
+//! `examples/atomic_replace.rs` does this for every moment of a whole program.
+//!
+//! # Writing your own
+//!
+//! Implement [`Vfs`] and the four traits of handles: [`WriteFile`], [`MappedFile`], [`ReadFile`], [`FileLock`]. Each
+//! method's documentation says what must be true when it returns. Then, with the feature `testing`, let
+//! `terrace_vfs::testing::check_vfs` look at it from an integration test of your own:
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # {
+//! use std::path::Path;
+//! terrace_vfs::testing::check_vfs(&terrace_vfs::MemVfs::new(), Path::new("scratch"));
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! `testing`: the conformance suite, in the module `testing`. Without it, and with it, all three implementations are
+//! there.
+//!
+//! # Papers
+//!
+//! * Pillai et al., "All File Systems Are Not Created Equal: On the Complexity of Crafting Crash-Consistent
+//!   Applications", OSDI 2014: which states a power cut may leave.
+//! * Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020: why a failed sync is final.
 #![deny(unsafe_code)]
 
 mod error;
 mod fault;
 mod mem;
 mod real;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -55,6 +111,8 @@ pub struct DirEntry {
 
 /// A file system.
 ///
+/// ([`Any`] is there so that a wrapper can ask what it wraps; every `'static` type has it.)
+///
 /// # Contract
 ///
 /// * *Written* bytes are seen by every later read and survive the death of the process. *Synced* bytes survive the
@@ -62,7 +120,17 @@ pub struct DirEntry {
 ///   only after [`Vfs::sync_dir`] of its folder.
 /// * After a failed sync, what was written since the last good one may be gone for ever, and a later sync that
 ///   succeeds says nothing about it. An implementation must not retry on its own.
-/// * Every error names its operation and path.
+/// * A handle stays with its file, whatever becomes of the name: a reader of a file that is replaced or removed goes on
+///   reading what it opened.
+/// * A file where a folder is wanted, or a folder where a file is, is an error.
+/// * Every error names its operation and path. After an error of a method of this trait nothing has changed, except that
+///   a failed [`Vfs::create_dir_all`] may have made some of the folders.
+///
+/// # For implementers
+///
+/// Law 1: `open(p)` after `create(p)` and appends of `a`, `b` reads `a` followed by `b`, from any thread, synced or not.
+/// Law 2: whatever a method refuses (a missing file, a name that is taken), [`Vfs::exists`], [`Vfs::list`] and the bytes
+/// of all files are as before. Law 3: at most one guard of a lock is alive. Law 4: a sync that returned `Ok` was done.
 ///
 /// Cost: each call is at most a few system calls. All methods may be called from many threads at once.
 pub trait Vfs: Any + Debug + Send + Sync + 'static {
@@ -155,11 +223,16 @@ pub trait ReadFile: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`std::io::ErrorKind::UnexpectedEof`] when the file ends before.
+    /// [`std::io::ErrorKind::UnexpectedEof`] when the file ends before. What `buf` holds after an error is not said.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<()>;
 
     /// Its length in bytes now.
     fn len(&self) -> Result<u64>;
+
+    /// Whether its length is zero now.
+    fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
 
     /// The path it was opened under, for error messages.
     fn path(&self) -> &Path;
@@ -170,3 +243,7 @@ pub trait ReadFile: Debug + Send + Sync {
 
 /// Holds a lock on a file until dropped.
 pub trait FileLock: Debug + Send + Sync {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

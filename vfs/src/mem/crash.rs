@@ -93,6 +93,42 @@ impl CrashFate {
     }
 }
 
+/// Up to how many pending changes [`MemVfs::crashes`] combines in every way: 1,024 power cuts.
+const COMBINED_CHANGES_MAX: usize = 10;
+
+/// One of the power cuts of [`MemVfs::crashes`], by the indexes of the changes.
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    /// Kept are those whose bit is set.
+    Set(u32),
+    /// Kept are all before this one.
+    Before(usize),
+    /// Kept is this one.
+    Only(usize),
+    /// Lost is this one.
+    Without(usize),
+    /// Kept are all before this write, and the beginning of it.
+    Torn { at: usize, kept: usize },
+    /// Kept are all but the bytes of this write.
+    Grown { at: usize },
+}
+
+impl Cut {
+    fn fate(self, index: usize) -> CrashFate {
+        let kept = match self {
+            Cut::Set(set) => set >> index & 1 == 1,
+            Cut::Before(end) => index < end,
+            Cut::Only(only) => index == only,
+            Cut::Without(lost) => index != lost,
+            Cut::Torn { at, kept } if index == at => return CrashFate::Torn(kept),
+            Cut::Torn { at, .. } => index < at,
+            Cut::Grown { at } if index == at => return CrashFate::LengthOnly,
+            Cut::Grown { .. } => true,
+        };
+        if kept { CrashFate::Keep } else { CrashFate::Lose }
+    }
+}
+
 /// A pending change found in a file system.
 enum Found {
     /// The index-th of the names' pending changes.
@@ -149,6 +185,41 @@ impl MemVfs {
     #[must_use]
     pub fn crash_keeping_everything(&self) -> MemVfs {
         self.copy()
+    }
+
+    /// Power cuts now that are worth looking at, each as [`MemVfs::crash`] gives it: all combinations of kept and lost
+    /// changes where there are at most ten changes, and for more, each change as the last kept, as the only one kept
+    /// and as the only one lost; then each write torn in half after everything before it, and grown but empty with
+    /// everything else kept. At most 1,024 + 2n for n pending changes, or 5n + 1.
+    pub fn crashes(&self) -> impl Iterator<Item = MemVfs> + use<> {
+        let moment = self.copy();
+        let n = moment.found().len();
+        let mut cuts = Vec::new();
+        if n <= COMBINED_CHANGES_MAX {
+            cuts.extend((0..1 << n).map(Cut::Set));
+        } else {
+            cuts.extend((0..=n).map(Cut::Before));
+            cuts.extend((0..n).map(Cut::Only));
+            cuts.extend((0..n).map(Cut::Without));
+        }
+        for (at, len) in moment.pending_writes() {
+            cuts.push(Cut::Torn { at, kept: len / 2 });
+            cuts.push(Cut::Grown { at });
+        }
+        cuts.into_iter().map(move |cut| moment.crash(|change| cut.fate(change.index)))
+    }
+
+    /// Index and length of each pending write.
+    fn pending_writes(&self) -> Vec<(usize, usize)> {
+        let mut writes = Vec::new();
+        for (index, found) in self.found().iter().enumerate() {
+            self.with_change(index, found, |change| {
+                if let ChangeKind::Write { len, .. } = change.kind {
+                    writes.push((index, len));
+                }
+            });
+        }
+        writes
     }
 
     /// How many changes are not durable now: how often [`MemVfs::crash`] would ask.

@@ -168,3 +168,43 @@ impl RealLock {
 }
 
 impl FileLock for RealLock {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::fd::OwnedFd;
+
+    /// A file that refuses every call: the writing end of a pipe has no positions, no length and no sync.
+    fn broken() -> (std::io::PipeReader, RealWriteFile) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let file = PositionalFile::new(File::from(OwnedFd::from(writer)));
+        (reader, RealWriteFile { file, path: PathBuf::from("p"), offset: 7, dead: false })
+    }
+
+    #[test]
+    fn a_file_is_dead_after_any_failure() {
+        type Call = fn(&mut RealWriteFile) -> Result<()>;
+        let calls: [(Operation, Call); 3] = [
+            (Operation::Append, |file| file.append(b"x")),
+            (Operation::Sync, |file| file.sync()),
+            (Operation::Truncate, |file| file.truncate(0)),
+        ];
+        let healthy = tempfile::tempdir().unwrap();
+        for (i, (operation, call)) in calls.into_iter().enumerate() {
+            let (_reader, mut file) = broken();
+            let error = call(&mut file).unwrap_err();
+            assert_eq!((error.operation, error.offset), (operation, Some(7)));
+            assert_ne!(error.source.to_string(), dead().to_string(), "the first error is the system's");
+            // Even when the disk is well again.
+            let path = healthy.path().join(i.to_string());
+            file.file = RealWriteFile::create(&path, CreateOptions::default()).unwrap().file;
+            for (operation, call) in calls {
+                let error = call(&mut file).unwrap_err();
+                assert_eq!(error.operation, operation);
+                assert_eq!(error.source.to_string(), dead().to_string());
+            }
+            assert_eq!(file.offset(), 7);
+            assert_eq!(file.file.metadata().unwrap().len(), 0);
+        }
+    }
+}

@@ -46,3 +46,24 @@ impl Map {
         if cfg!(any(target_os = "linux", target_os = "android")) { Ok(()) } else { self.map.flush() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stores_stay_inside_the_map() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(8192).unwrap();
+        let mut map = Map::new(&file, 100).unwrap();
+        assert!(map.store(0, &[1; 100]));
+        assert!(map.store(100, b""));
+        for (offset, len) in [(0, 101), (1, 100), (99, 2), (100, 1), (101, 0), (u64::MAX, 1), (u64::MAX, 0)] {
+            assert!(!map.store(offset, &vec![2; len]), "{len} bytes at {offset}");
+        }
+        map.flush().unwrap();
+        let mut bytes = vec![0; 8192];
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, 0).unwrap();
+        assert!(bytes[..100].iter().all(|b| *b == 1) && bytes[100..].iter().all(|b| *b == 0));
+    }
+}

@@ -6,7 +6,8 @@
 //! space in place (ext2 to ext4, XFS, tmpfs); on all others the same trait is served by positional writes.
 //!
 //! Invariant *space*: while `map` is `Some`, the file is at least `len` bytes long and all of it is reserved; nothing
-//! here cuts the file before the map is gone. A stranger who cuts it under us is answered with SIGBUS by the system.
+//! here cuts the file before the map is gone. What is left is what no map can promise: when a stranger cuts the file
+//! under us, or the disk fails to read a page of a reused file, the system answers a store with SIGBUS.
 
 use super::file::{create, dead};
 #[cfg(unix)]
@@ -14,6 +15,8 @@ use super::map::Map;
 #[cfg(unix)]
 use super::os;
 use super::positional::PositionalFile;
+#[cfg(unix)]
+use crate::Existing;
 use crate::{CreateOptions, Error, MappedFile, Operation, Result};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,7 +41,11 @@ impl RealMappedFile {
             file.set_len(len).map_err(error)?; // a longer file that is reused
         }
         #[cfg(unix)]
-        let safe = len > 0 && reservation == os::Reservation::Held && file.with(os::overwrites_in_place);
+        let fresh = options.existing != Existing::Reuse;
+        #[cfg(unix)]
+        let safe = len > 0
+            && reservation == os::Reservation::Held
+            && file.with(|file| os::overwrites_in_place(file, fresh));
         Ok(RealMappedFile {
             // A refused map (no address space, no maps here) costs speed and nothing else.
             #[cfg(unix)]
@@ -110,5 +117,68 @@ impl MappedFile for RealMappedFile {
     fn finish(mut self: Box<Self>, len: u64) -> Result<()> {
         let finished = self.cut(len);
         finished.map_err(|e| Error::new(Operation::Truncate, &self.path, e))
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+
+    #[test]
+    fn without_a_map_stores_are_writes_that_mean_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let options = CreateOptions { preallocate_bytes: 100, existing: Existing::Refuse };
+        let mut file = RealMappedFile::create(&path, options).unwrap();
+        file.map = None;
+        file.store(10, b"written").unwrap();
+        for offset in [94, 100, 101, u64::MAX] {
+            assert_eq!(file.store(offset, b"outside").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+        file.store(93, b"outside").unwrap();
+        assert_eq!(file.file.metadata().unwrap().len(), 100, "no store lengthens the file");
+        file.sync().unwrap();
+        Box::new(file).finish(17).unwrap();
+        let reader = super::super::file::RealReadFile::open(&path).unwrap();
+        let mut bytes = [1; 17];
+        crate::ReadFile::read_exact_at(&reader, &mut bytes, 0).unwrap();
+        assert_eq!(&bytes, b"\0\0\0\0\0\0\0\0\0\0written");
+    }
+
+    #[test]
+    fn a_file_is_dead_after_a_failed_write_or_sync() {
+        for fail in [|file: &mut RealMappedFile| file.store(0, b"x"), |file: &mut RealMappedFile| file.sync()]
+        {
+            let (_reader, writer) = std::io::pipe().unwrap();
+            let broken = PositionalFile::new(File::from(OwnedFd::from(writer)));
+            let path = PathBuf::from("p");
+            let mut file = RealMappedFile { map: None, file: broken, path, len: 10, dead: false };
+            fail(&mut file).unwrap_err();
+            // Even when the disk is well again.
+            file.file = PositionalFile::new(tempfile::tempfile().unwrap());
+            let dead = dead().to_string();
+            assert_eq!(file.store(0, b"x").unwrap_err().source.to_string(), dead);
+            assert_eq!(file.sync().unwrap_err().source.to_string(), dead);
+            assert_eq!(Box::new(file).finish(0).unwrap_err().source.to_string(), dead);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn maps_are_used_where_space_is_held_and_only_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let options = CreateOptions { preallocate_bytes: 100, existing: Existing::Refuse };
+        let file = RealMappedFile::create(&path, options).unwrap();
+        assert_eq!(file.map.is_some(), file.file.with(|f| os::overwrites_in_place(f, true)));
+        let shm = std::path::Path::new("/dev/shm");
+        if let Ok(dir) = tempfile::tempdir_in(shm) {
+            let file = RealMappedFile::create(&dir.path().join("f"), options).unwrap();
+            assert!(file.map.is_some(), "tmpfs holds reserved space");
+        }
+        let proc = os::open(os::options().read(true), Path::new("/proc/self/status")).unwrap();
+        assert!(!os::overwrites_in_place(&proc, true), "an unknown file system is not trusted");
     }
 }

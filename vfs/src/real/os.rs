@@ -65,7 +65,9 @@ pub(super) fn open(options: &OpenOptions, path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-pub(super) use system::{overwrites_in_place, will_read};
+#[cfg(unix)]
+pub(super) use system::overwrites_in_place;
+pub(super) use system::will_read;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod system {
@@ -95,8 +97,9 @@ mod system {
     }
 
     /// Whether writing to reserved space can never run out of space: file systems that overwrite in place. Btrfs and
-    /// others that copy on write, network file systems and anything unknown may refuse at the moment of the write.
-    pub(in super::super) fn overwrites_in_place(file: &File) -> bool {
+    /// others that copy on write, network file systems and anything unknown may refuse at the moment of the write; so
+    /// may XFS for a file that is not `fresh`, since it may share its blocks with a copy.
+    pub(in super::super) fn overwrites_in_place(file: &File, fresh: bool) -> bool {
         const EXT2_TO_4: u64 = 0xEF53;
         const XFS: u64 = 0x5846_5342;
         const TMPFS: u64 = 0x0102_1994;
@@ -108,7 +111,11 @@ mod system {
         }
         // SAFETY: the call succeeded, so that it filled `found`.
         let found = unsafe { found.assume_init() };
-        matches!(found.f_type as u64, EXT2_TO_4 | XFS | TMPFS)
+        match found.f_type as u64 {
+            EXT2_TO_4 | TMPFS => true,
+            XFS => fresh,
+            _ => false,
+        }
     }
 
     /// Starts read-ahead. Only a hint, so that a refusal is nobody's concern.
@@ -129,7 +136,8 @@ mod system {
         if len == 0 { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
     }
 
-    pub(in super::super) fn overwrites_in_place(_file: &File) -> bool {
+    #[cfg(unix)]
+    pub(in super::super) fn overwrites_in_place(_file: &File, _fresh: bool) -> bool {
         false
     }
 

@@ -1,6 +1,6 @@
 //! What every writer does to a record before it stores it: measure, checksum, head.
 
-use crate::record::{FILE_HEADER_BYTES, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, RecordKind};
+use crate::record::{FILE_HEADER_BYTES, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, RecordKind, halves};
 use crate::{Error, RECORD_BYTES_MAX, Result};
 
 /// Length of the record made of `parts`.
@@ -29,17 +29,16 @@ impl Encoder {
         Encoder { number }
     }
 
-    /// The header of a data record of `payload_bytes` made of `parts`, to stand at `offset`.
+    /// The header of a data record of `payload_bytes` with checksum `payload_crc`, to stand at `offset`.
     #[inline]
     pub(crate) fn data_header(
         &self,
         offset: u64,
         synced_to: u64,
         payload_bytes: usize,
-        parts: &[&[u8]],
+        payload_crc: u32,
     ) -> [u8; HEADER_BYTES] {
-        let crc = parts.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part));
-        self.header(offset, synced_to, RecordKind::Data, payload_bytes, crc)
+        self.header(offset, synced_to, RecordKind::Data, payload_bytes, payload_crc)
     }
 
     /// The whole trailer, to stand at `offset`, where everything before is durable.
@@ -68,14 +67,9 @@ impl Encoder {
         payload_bytes: usize,
         payload_crc: u32,
     ) -> [u8; HEADER_BYTES] {
-        // Both casts keep what is meant: the length is at most RECORD_BYTES_MAX, and of the number the low half is stored.
-        Header {
-            payload_crc,
-            payload_bytes: payload_bytes as u32,
-            number_low: self.number as u32,
-            kind,
-            synced_to,
-        }
-        .encode(offset)
+        let (number_low, number_high) = halves(self.number);
+        // At most RECORD_BYTES_MAX, which fits.
+        let payload_bytes = payload_bytes as u32;
+        Header { payload_crc, payload_bytes, number_low, kind, synced_to }.encode(offset, number_high)
     }
 }

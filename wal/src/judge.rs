@@ -21,7 +21,9 @@
 //! What remains undetected: the last record of a log without a later mark, when more than one byte of it changed, or when
 //! its last byte that is not zero became zero, or the file was recycled. It is then dropped as a torn tail, and reported.
 
-use crate::record::{BadHeader, HEADER_BYTES, Header, RecordKind, header_crc};
+use crate::record::{
+    BadHeader, CHECKED_BYTES, HEADER_BYTES, Header, IMPLIED_BYTES, RecordKind, halves, header_crc,
+};
 use crate::rot::{ByteChange, explanations};
 use crate::survey::is_zero;
 use std::fmt;
@@ -100,7 +102,8 @@ impl Problem {
 }
 
 /// What kind of record, if any, the bytes at `offset` begin. `head` is short when the file ends.
-pub(crate) fn examine_header(head: &[u8], offset: u64, number_low: u32) -> Result<Header, Problem> {
+pub(crate) fn examine_header(head: &[u8], offset: u64, number: u64) -> Result<Header, Problem> {
+    let (number_low, number_high) = halves(number);
     if head.is_empty() {
         return Err(Problem::EndOfFile);
     }
@@ -110,7 +113,7 @@ pub(crate) fn examine_header(head: &[u8], offset: u64, number_low: u32) -> Resul
     let Ok(head) = <&[u8; HEADER_BYTES]>::try_from(head) else {
         return Err(Problem::ShortHeader);
     };
-    match Header::decode(head, offset) {
+    match Header::decode(head, offset, number_high) {
         Ok(header) if header.number_low != number_low => {
             Err(Problem::Stale { number_low: header.number_low })
         }
@@ -125,7 +128,7 @@ pub(crate) fn examine_header(head: &[u8], offset: u64, number_low: u32) -> Resul
 pub(crate) struct Place {
     pub(crate) offset: u64,
     pub(crate) file_bytes: u64,
-    pub(crate) number_low: u32,
+    pub(crate) number: u64,
     /// The unwritten part may hold an earlier log's bytes.
     pub(crate) recycled: bool,
 }
@@ -144,11 +147,12 @@ pub(crate) struct Rot {
 /// Whether one changed byte explains the wrong checksum of the header `head`.
 pub(crate) fn rot_in_header(head: &[u8; HEADER_BYTES], place: Place) -> Option<Rot> {
     let stored = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
-    let difference = stored ^ header_crc(head, place.offset);
-    // The checksum covers the offset (8 bytes, which cannot rot) and header bytes 4..24.
-    let in_fields = explanations(HEADER_BYTES + 4, difference)
-        .filter(|change| change.at >= 8)
-        .map(|change| ByteChange { at: change.at - 4, pattern: change.pattern });
+    let (number_low, number_high) = halves(place.number);
+    let difference = stored ^ header_crc(head, place.offset, number_high);
+    // The checksum covers what is implied, which cannot rot, and then header bytes 4..24.
+    let in_fields = explanations(CHECKED_BYTES, difference)
+        .filter(|change| change.at >= IMPLIED_BYTES)
+        .map(|change| ByteChange { at: change.at - IMPLIED_BYTES + 4, pattern: change.pattern });
     let in_checksum = (0..4).filter_map(|at| {
         let pattern = difference.to_le_bytes()[at];
         (difference == u32::from(pattern) << (8 * at)).then_some(ByteChange { at, pattern })
@@ -158,7 +162,7 @@ pub(crate) fn rot_in_header(head: &[u8; HEADER_BYTES], place: Place) -> Option<R
         right[change.at] ^= change.pattern;
         let header = Header::parse(&right, place.offset).ok()?;
         let record_bytes = header.record_bytes();
-        if header.number_low != place.number_low || place.offset + record_bytes > place.file_bytes {
+        if header.number_low != number_low || place.offset + record_bytes > place.file_bytes {
             return None;
         }
         let recycled = place.recycled || header.kind == RecordKind::RecycledFileHeader;

@@ -72,6 +72,21 @@ impl MappedLog {
         }
     }
 
+    /// Stores what of a long record at `offset` does not go with its beginning, whose checksum is `crc`; returns the whole's.
+    #[cold]
+    fn store_rest(&mut self, parts: &[&[u8]], offset: u64, mut crc: u32) -> Result<u32> {
+        let mut skip = TOGETHER_BYTES - HEADER_BYTES;
+        let mut at = offset + TOGETHER_BYTES as u64;
+        for part in parts {
+            let rest = &part[skip.min(part.len())..];
+            skip -= part.len() - rest.len();
+            crc = crc32c::crc32c_append(crc, rest);
+            self.with_file(|file| file.store(at, rest))?;
+            at += rest.len() as u64;
+        }
+        Ok(crc)
+    }
+
     /// Makes room for everything up to `end`.
     #[cold]
     fn grow(&mut self, end: u64) -> Result<()> {
@@ -125,26 +140,27 @@ impl LogWriter for MappedLog {
         if end > self.mapped {
             self.grow(end)?;
         }
-        let header = self.encoder.data_header(offset, self.synced, payload, parts);
-        let mut beginning = std::mem::take(&mut self.beginning);
-        beginning.clear();
-        beginning.extend_from_slice(&header);
-        let stored = self.with_file(|file| {
-            let mut at = offset + HEADER_BYTES as u64;
-            for part in parts {
-                // What fits into the beginning; anything else into the map, as is all after it.
-                let room = TOGETHER_BYTES.saturating_sub((at - offset) as usize);
-                let (together, rest) = part.split_at(part.len().min(room));
-                beginning.extend_from_slice(together);
-                if !rest.is_empty() {
-                    file.store(at + together.len() as u64, rest)?;
-                }
-                at += part.len() as u64;
-            }
-            // Last: see *beginning last*.
-            file.store(offset, &beginning)
-        });
-        self.beginning = beginning;
+        self.beginning.clear();
+        self.beginning.extend_from_slice(&[0; HEADER_BYTES]);
+        for part in parts {
+            let room = TOGETHER_BYTES - self.beginning.len();
+            self.beginning.extend_from_slice(&part[..part.len().min(room)]);
+        }
+        // Over the whole beginning at once: a checksum's start and end cost as much as 50 bytes of its middle.
+        let mut crc = crc32c::crc32c(&self.beginning[HEADER_BYTES..]);
+        if HEADER_BYTES + payload > TOGETHER_BYTES {
+            crc = self.store_rest(parts, offset, crc)?;
+        }
+        let header = self.encoder.data_header(offset, self.synced, payload, crc);
+        self.beginning[..HEADER_BYTES].copy_from_slice(&header);
+        let Some(file) = &mut self.file else {
+            return Err(self.dead());
+        };
+        // Last: see *beginning last*.
+        let stored = file.store(offset, &self.beginning);
+        if stored.is_err() {
+            self.file = None;
+        }
         stored?;
         self.len = end;
         Ok(offset)

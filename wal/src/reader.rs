@@ -203,8 +203,7 @@ impl LogReader {
         if self.report.clean_close {
             return Ok(Err(Problem::Closed));
         }
-        let number_low = self.number as u32;
-        let header = match examine_header(self.window.read(offset, HEADER_BYTES)?, offset, number_low) {
+        let header = match examine_header(self.window.read(offset, HEADER_BYTES)?, offset, self.number) {
             Ok(header) => header,
             Err(problem) => {
                 self.report.recycled |= matches!(problem, Problem::Stale { .. });
@@ -240,8 +239,9 @@ impl LogReader {
             }
             self.report.recycled |= header.kind == RecordKind::RecycledFileHeader;
             if first.number != self.number {
-                self.report.recycled = true;
-                return Ok(Err(Problem::Stale { number_low }));
+                return Ok(Err(Problem::Malformed(
+                    "the file header names another log than its own checksum",
+                )));
             }
         }
         self.report.clean_close = header.kind == RecordKind::Trailer;
@@ -286,11 +286,8 @@ impl LogReader {
         let what = describe(&problem, rot);
         let file_bytes = self.window.file_bytes();
         let resume = self.resume_at(&problem);
-        // A whole file of another log, whose number has our low half: its records would look like ours.
-        let is_foreign = problem == Problem::Stale { number_low: self.number as u32 };
         if problem != Problem::Closed
-            && !is_foreign
-            && let Some((next, _)) = next_header(&mut self.window, resume, file_bytes, self.number as u32)?
+            && let Some((next, _)) = next_header(&mut self.window, resume, file_bytes, self.number)?
         {
             self.drop_bytes(offset, next - offset, what);
             self.at = next;
@@ -313,14 +310,14 @@ impl LogReader {
 
     fn survey_rest(&mut self, problem: &Problem) -> Result<Survey> {
         let resume = self.resume_at(problem);
-        survey(&mut self.window, self.at, resume, self.number as u32)
+        survey(&mut self.window, self.at, resume, self.number)
     }
 
     fn find_rot(&mut self, problem: &Problem) -> Result<Option<Rot>> {
         let place = Place {
             offset: self.at,
             file_bytes: self.window.file_bytes(),
-            number_low: self.number as u32,
+            number: self.number,
             recycled: self.report.recycled,
         };
         match problem {

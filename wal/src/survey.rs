@@ -6,7 +6,7 @@
 //! Costs: O(bytes searched), some 10 ms for 64 MiB of zeros, 100 ms for 64 MiB of stale records; no allocation but the window's.
 
 use crate::Result;
-use crate::record::{HEADER_BYTES, Header};
+use crate::record::{HEADER_BYTES, Header, halves};
 use crate::window::{WINDOW_BYTES, Window};
 
 /// Zeros are skipped in pieces of this many bytes.
@@ -24,7 +24,7 @@ pub(crate) struct Survey {
 }
 
 /// Looks at all of the file from `from` on; headers are sought from `headers_from` on.
-pub(crate) fn survey(window: &mut Window, from: u64, headers_from: u64, number_low: u32) -> Result<Survey> {
+pub(crate) fn survey(window: &mut Window, from: u64, headers_from: u64, number: u64) -> Result<Survey> {
     let mut found = Survey::default();
     let mut at = from;
     loop {
@@ -40,7 +40,7 @@ pub(crate) fn survey(window: &mut Window, from: u64, headers_from: u64, number_l
         at += bytes.len() as u64;
     }
     let mut at = headers_from;
-    while let Some((offset, header)) = next_header(window, at, found.nonzero_end, number_low)? {
+    while let Some((offset, header)) = next_header(window, at, found.nonzero_end, number)? {
         found.synced_to = found.synced_to.max(header.synced_to);
         found.records_end = found.records_end.max((offset + header.record_bytes()).min(window.file_bytes()));
         // Not past its payload: which of two that overlap is right is not known here.
@@ -54,7 +54,7 @@ pub(crate) fn next_header(
     window: &mut Window,
     from: u64,
     end: u64,
-    number_low: u32,
+    number: u64,
 ) -> Result<Option<(u64, Header)>> {
     let mut at = from;
     while at + HEADER_BYTES as u64 <= end {
@@ -63,7 +63,7 @@ pub(crate) fn next_header(
         if bytes.len() < HEADER_BYTES {
             break;
         }
-        let found = header_in(bytes, at, number_low);
+        let found = header_in(bytes, at, number);
         if found.is_some() {
             return Ok(found);
         }
@@ -74,7 +74,8 @@ pub(crate) fn next_header(
 }
 
 /// The first header of this log that stands whole in `bytes`, which begin at `base`.
-fn header_in(bytes: &[u8], base: u64, number_low: u32) -> Option<(u64, Header)> {
+fn header_in(bytes: &[u8], base: u64, number: u64) -> Option<(u64, Header)> {
+    let (number_low, number_high) = halves(number);
     let number = number_low.to_le_bytes();
     let mut at = 0;
     while at + HEADER_BYTES <= bytes.len() {
@@ -93,7 +94,7 @@ fn header_in(bytes: &[u8], base: u64, number_low: u32) -> Option<(u64, Header)> 
                 continue;
             };
             let offset = base + start as u64;
-            if let Ok(header) = Header::decode(head, offset) {
+            if let Ok(header) = Header::decode(head, offset, number_high) {
                 return Some((offset, header));
             }
         }

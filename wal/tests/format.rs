@@ -80,13 +80,14 @@ fn file_header(version: u32, number: u64) -> Vec<u8> {
 
 fn record(offset: u64, number: u64, kind: u8, synced_to: u64, payload: &[u8]) -> Vec<u8> {
     let mut checked = offset.to_le_bytes().to_vec();
+    checked.extend(((number >> 32) as u32).to_le_bytes());
     checked.extend(crc32c::crc32c(payload).to_le_bytes());
     checked.extend((payload.len() as u32).to_le_bytes());
     checked.extend((number as u32).to_le_bytes());
     checked.extend(&synced_to.to_le_bytes()[..7]);
     checked.push(kind);
     let mut record = crc32c::crc32c(&checked).to_le_bytes().to_vec();
-    record.extend(&checked[8..]);
+    record.extend(&checked[12..]);
     record.extend(payload);
     record
 }
@@ -154,6 +155,7 @@ fn salvage_of_many_lying_headers_takes_linear_time() {
     while bytes.len() < len {
         let mut lying = record(bytes.len() as u64, 5, 0x11, 0, b"");
         let mut checked = (bytes.len() as u64).to_le_bytes().to_vec();
+        checked.extend([0; 4]); // the number's high half
         lying[8..12].copy_from_slice(&(len as u32 / 2).to_le_bytes());
         checked.extend(&lying[4..]);
         lying[0..4].copy_from_slice(&crc32c::crc32c(&checked).to_le_bytes());

@@ -44,7 +44,7 @@ pub struct Life {
     pub reopen: Duration,
     /// Every record read back once more.
     pub reread: Duration,
-    /// Counters at rest after the load.
+    /// Counters after the reads, the store being at rest since the load.
     pub stats: StoreStats,
     /// Processor time and memory of all steps.
     pub usage: Usage,
@@ -70,9 +70,9 @@ pub fn check(
     store.flush()?;
     store.wait_idle()?;
     let drain = start.elapsed();
-    let stats = store.stats();
     let (read, read_latency) = get_all(&*store, data, options.read_seed, "read", progress)?;
     let scan = scan_all(&*store, data, progress)?;
+    let stats = store.stats();
     let start = meter::now();
     store.close()?;
     let store = factory.open(dir, settings)?;

@@ -102,7 +102,7 @@ impl Options {
             work: Work::RealData,
             config: config.clone(),
             settings: Settings::default(),
-            data_bytes: 16_000_000,
+            data_bytes: 12_000_000,
             json: None,
             dir: None,
             width: 120,
@@ -223,7 +223,7 @@ What to run:
   --durability NAME    none, page-cache (default), synced
   --seed N             seed of the load; the run's is one more (1)
   --run-seed N         seed of the run
-  --data-mb N          megabytes of real data (16)
+  --data-mb N          megabytes of real data (12)
 
 Sizes given to every combination alike:
   --memtable-mib N     memtable (64; with real data 2)
@@ -267,6 +267,7 @@ mod tests {
             cache: "-",
             compression,
             table: "-",
+            log_keeps: false,
         }
     }
 

@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub(crate) mod faulty;
 mod memory;
+mod terrace;
 
 use std::path::Path;
 use std::time::Duration;
@@ -163,6 +164,8 @@ pub struct Parts {
     pub compression: &'static str,
     /// The table format.
     pub table: &'static str,
+    /// Whether the log keeps what is written. Where it does not, no write is more durable than [`Durability::None`].
+    pub log_keeps: bool,
 }
 
 /// Sizes that every store of a comparison is given alike, so that parts and not settings are compared.
@@ -193,5 +196,7 @@ pub trait StoreFactory: Send + Sync {
 
 /// Every combination that can be measured, the stock parts first, [`MemoryFactory`] last.
 pub fn factories() -> Vec<Box<dyn StoreFactory>> {
-    vec![Box::new(MemoryFactory::default())]
+    let mut all = terrace::factories();
+    all.push(Box::new(MemoryFactory::default()));
+    all
 }

@@ -134,7 +134,9 @@ impl Provenance {
         row.label("cache", "cache", self.parts.cache);
         row.label("compression", "compression", self.parts.compression);
         row.label("table", "table", self.parts.table);
-        row.label("durability", "durability", self.durability.name());
+        // What the log does not keep is not durable, whatever was asked for.
+        let durability = if self.parts.log_keeps { self.durability } else { Durability::None };
+        row.label("durability", "durability", durability.name());
         row
     }
 

@@ -39,6 +39,7 @@ impl StoreFactory for MemoryFactory {
             cache: "-",
             compression: "-",
             table: "-",
+            log_keeps: false,
         }
     }
 

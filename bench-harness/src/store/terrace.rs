@@ -1,0 +1,309 @@
+//! Every combination of terrace's own parts.
+//!
+//! Memtable and picker are types, so each pair of them is an engine compiled for it; log, filter and compression are options of a database. All
+//! get the same sizes. Sizes that the harness does not set follow from the memtable's, so that a small data set meets as many flushes and
+//! merges as a large one would.
+
+use crate::store::{
+    BatchWrite, Direction, Durability, Parts, Settings, Store, StoreError, StoreFactory, StoreResult,
+    StoreStats, Visitor,
+};
+use std::marker::PhantomData;
+use std::path::Path;
+use std::sync::Arc;
+use terrace::{Engine, Options, StockLog, WriteBatch};
+use terrace_bloom::{BlockedBloom, Filter, FilterId, StandardBloom};
+use terrace_compaction::{CompactionPicker, LeveledPicker, TieredOptions, TieredPicker};
+use terrace_memtable::{BTreeMemTable, MemTable, SkipListMemTable};
+use terrace_sstable::{BlockTable, Compression, FilterOptions, QuickCache};
+use terrace_vfs::Vfs;
+use terrace_wal::{CreateLog, LogKind};
+
+/// A picker that the harness can set up.
+trait BenchPicker: CompactionPicker + Sized {
+    const NAME: &'static str;
+    fn set_up(options: &Options) -> Self;
+}
+
+impl BenchPicker for LeveledPicker {
+    const NAME: &'static str = "leveled";
+
+    fn set_up(options: &Options) -> Self {
+        terrace::leveled_picker(options)
+    }
+}
+
+impl BenchPicker for TieredPicker {
+    const NAME: &'static str = "tiered";
+
+    fn set_up(options: &Options) -> Self {
+        TieredPicker::new(TieredOptions {
+            target_table_bytes: options.table_bytes,
+            ..TieredOptions::default()
+        })
+    }
+}
+
+/// The parts of one engine: a memtable and a picker, the rest stock.
+struct Mix<M, K>(PhantomData<(M, K)>);
+
+impl<M: MemTable, K: BenchPicker> terrace::Parts for Mix<M, K> {
+    type MemTable = M;
+    type Log = StockLog;
+    type Cache = QuickCache;
+    type Table = BlockTable;
+    type Picker = K;
+
+    fn picker(options: &Options) -> K {
+        K::set_up(options)
+    }
+
+    fn create_log(
+        options: &Options,
+        vfs: &Arc<dyn Vfs>,
+        path: &Path,
+        create: CreateLog,
+    ) -> terrace_wal::Result<StockLog> {
+        <terrace::DefaultParts as terrace::Parts>::create_log(options, vfs, path, create)
+    }
+
+    fn log_keeps(options: &Options) -> bool {
+        options.log.keeps()
+    }
+}
+
+/// Opens one combination.
+struct TerraceFactory<M, K> {
+    parts: Parts,
+    log: LogKind,
+    filter: Option<FilterId>,
+    compression: Compression,
+    types: PhantomData<fn() -> (M, K)>,
+}
+
+/// Every combination; the stock one is the first.
+pub(super) fn factories() -> Vec<Box<dyn StoreFactory>> {
+    let mut all = Vec::new();
+    add::<SkipListMemTable, LeveledPicker>(&mut all);
+    add::<SkipListMemTable, TieredPicker>(&mut all);
+    add::<BTreeMemTable, LeveledPicker>(&mut all);
+    add::<BTreeMemTable, TieredPicker>(&mut all);
+    all
+}
+
+fn add<M: MemTable, K: BenchPicker>(all: &mut Vec<Box<dyn StoreFactory>>) {
+    let filters = [
+        (BlockedBloom::NAME, Some(BlockedBloom::ID)),
+        (StandardBloom::NAME, Some(StandardBloom::ID)),
+        ("none", None),
+    ];
+    for log in LogKind::ALL {
+        for (filter_name, filter) in filters {
+            for (compression_name, compression) in [("lz4", Compression::Lz4), ("none", Compression::None)] {
+                let parts = Parts {
+                    engine: "terrace",
+                    version: env!("CARGO_PKG_VERSION"),
+                    memtable: M::NAME,
+                    picker: K::NAME,
+                    log: log.name(),
+                    filter: filter_name,
+                    cache: "quick",
+                    compression: compression_name,
+                    table: "block",
+                    log_keeps: log.keeps(),
+                };
+                all.push(Box::new(TerraceFactory::<M, K> {
+                    parts,
+                    log,
+                    filter,
+                    compression,
+                    types: PhantomData,
+                }));
+            }
+        }
+    }
+}
+
+impl<M: MemTable, K: BenchPicker> StoreFactory for TerraceFactory<M, K> {
+    fn parts(&self) -> Parts {
+        self.parts
+    }
+
+    fn open(&self, dir: &Path, settings: &Settings) -> StoreResult<Box<dyn Store>> {
+        let memtable_bytes = settings.memtable_bytes;
+        let bits_per_key = f64::from(settings.filter_bits_per_key);
+        let defaults = Options::default();
+        let options = Options {
+            memtable_bytes,
+            cache_bytes: settings.cache_bytes as u64,
+            // Enough for all memtables, the cache and what tables pin: the budget is not what is compared here.
+            memory_bytes: 8 * memtable_bytes as u64 + settings.cache_bytes as u64 + (256 << 20),
+            table_bytes: defaults.table_bytes.min(memtable_bytes as u64),
+            log_preallocate_bytes: defaults.log_preallocate_bytes.min(memtable_bytes as u64),
+            filter: self.filter.map(|id| FilterOptions { id, bits_per_key }),
+            log: self.log,
+            // The levels that are rewritten soonest stay uncompressed, as in the engine's defaults.
+            compression: vec![Compression::None, Compression::None, self.compression],
+            ..defaults
+        };
+        let engine = Engine::<Mix<M, K>>::builder(dir).options(options).open();
+        Ok(Box::new(TerraceStore { engine: engine.map_err(|error| StoreError::new("open", error))? }))
+    }
+}
+
+/// An open engine.
+struct TerraceStore<P: terrace::Parts> {
+    engine: Engine<P>,
+}
+
+fn durability(durability: Durability) -> terrace::Durability {
+    match durability {
+        Durability::None => terrace::Durability::Off,
+        Durability::PageCache => terrace::Durability::PageCache,
+        Durability::Synced => terrace::Durability::Synced,
+    }
+}
+
+fn named<T>(operation: &'static str, result: terrace::Result<T>) -> StoreResult<T> {
+    result.map_err(|error| StoreError::new(operation, error))
+}
+
+impl<P: terrace::Parts> Store for TerraceStore<P> {
+    fn put(&self, key: &[u8], value: &[u8], wanted: Durability) -> StoreResult<()> {
+        named("put", self.engine.put_with(key, value, durability(wanted)))
+    }
+
+    fn delete(&self, key: &[u8], wanted: Durability) -> StoreResult<()> {
+        named("delete", self.engine.delete_with(key, durability(wanted)))
+    }
+
+    fn write_batch(&self, writes: &[BatchWrite<'_>], wanted: Durability) -> StoreResult<()> {
+        let mut batch = WriteBatch::new();
+        for (key, value) in writes {
+            match value {
+                Some(value) => batch.put(key, value),
+                None => batch.delete(key),
+            };
+        }
+        named("write", self.engine.write_with(batch, durability(wanted)))
+    }
+
+    fn get(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> StoreResult<bool> {
+        let found = named("get", self.engine.get(key))?;
+        Ok(found.map(|value| visit(&value)).is_some())
+    }
+
+    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<usize> {
+        let mut shown = 0;
+        for pair in self.engine.range(from..).take(count) {
+            let (key, value) = named("scan", pair)?;
+            visit(&key, &value);
+            shown += 1;
+        }
+        Ok(shown)
+    }
+
+    fn scan_all(&self, direction: Direction, visit: &mut Visitor<'_>) -> StoreResult<u64> {
+        let mut iter = self.engine.iter();
+        let mut shown = 0;
+        loop {
+            let pair = match direction {
+                Direction::Forward => iter.next(),
+                Direction::Backward => iter.next_back(),
+            };
+            let Some(pair) = pair else { return Ok(shown) };
+            let (key, value) = named("scan", pair)?;
+            visit(&key, &value);
+            shown += 1;
+        }
+    }
+
+    fn flush(&self) -> StoreResult<()> {
+        named("flush", self.engine.flush())
+    }
+
+    fn wait_idle(&self) -> StoreResult<()> {
+        named("wait", self.engine.wait_for_background())
+    }
+
+    fn compact(&self) -> StoreResult<()> {
+        named("compact", self.engine.compact())
+    }
+
+    fn stats(&self) -> StoreStats {
+        let stats = self.engine.stats();
+        StoreStats {
+            user_bytes_written: Some(stats.user_bytes),
+            file_bytes_written: Some(stats.log_bytes + stats.flush_bytes + stats.compaction_written_bytes),
+            // Reads of blocks that the cache did not have are not counted in bytes.
+            file_bytes_read: None,
+            file_bytes_held: Some(stats.table_bytes + stats.live_log_bytes),
+            write_amp: (stats.user_bytes > 0).then(|| stats.write_amplification()),
+            read_amp: (stats.gets > 0).then(|| stats.read_amplification()),
+            space_amp: (stats.tables > 0).then_some(stats.space_amplification),
+            stall: Some(stats.stall_time),
+        }
+    }
+
+    fn close(self: Box<Self>) -> StoreResult<()> {
+        // A log that keeps nothing leaves it to a flush to keep what is in memory.
+        named("sync", self.engine.sync())?;
+        named("close", self.engine.close())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::{self, LifeOptions};
+    use crate::meter::Progress;
+    use crate::realdata::RealData;
+    use crate::workload::{Config, Session, Workload, load, run};
+    use std::collections::BTreeSet;
+
+    const SMALL: Settings =
+        Settings { memtable_bytes: 32 << 10, cache_bytes: 1 << 20, filter_bits_per_key: 10 };
+
+    #[test]
+    fn every_combination_is_there_once_and_the_stock_one_first() {
+        let parts: Vec<Parts> = factories().iter().map(|factory| factory.parts()).collect();
+        let distinct: BTreeSet<String> = parts.iter().map(|parts| format!("{parts:?}")).collect();
+        assert_eq!((parts.len(), distinct.len()), (72, 72));
+        let Parts { memtable, picker, log, filter, compression, .. } = parts[0];
+        assert_eq!(
+            [memtable, picker, log, filter, compression],
+            ["skiplist", "leveled", "buffered", "blocked", "lz4"]
+        );
+    }
+
+    #[test]
+    fn every_combination_leads_its_life_on_real_data() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let data = RealData::collect(root, 80_000).expect("the sources are readable");
+        for factory in factories() {
+            let dir = tempfile::tempdir().expect("a temporary folder");
+            let options = LifeOptions { durability: Durability::PageCache, load_seed: 1, read_seed: 2 };
+            let life = lifecycle::check(&*factory, dir.path(), &SMALL, &data, options, &Progress::new(true));
+            let life = life.unwrap_or_else(|error| panic!("{:?}: {error}", factory.parts()));
+            assert_eq!(life.records, data.len() as u64);
+        }
+    }
+
+    #[test]
+    fn every_workload_gets_right_answers_from_the_stock_parts() {
+        let factory = &factories()[0];
+        for workload in Workload::ALL {
+            let dir = tempfile::tempdir().expect("a temporary folder");
+            let config = Config { records: 2_000, ops: 2_000, threads: 3, ..Config::default() };
+            let progress = Progress::new(true);
+            let store = factory.open(dir.path(), &SMALL).expect("an empty folder can be opened");
+            let mut session = Session::new(&config, *workload).expect("the sizes go together");
+            if !workload.fills() {
+                load(&mut session, &*store, &progress).expect("a load succeeds");
+            }
+            let outcome = run(&mut session, &*store, *workload, &progress);
+            outcome.unwrap_or_else(|error| panic!("{}: {error}", workload.name()));
+            store.close().expect("a healthy store closes");
+        }
+    }
+}

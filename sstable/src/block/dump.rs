@@ -4,7 +4,7 @@ use core::fmt::Write;
 use terrace_entry::InternalKey;
 use terrace_vfs::ReadFile;
 
-use super::data::{self, DataBlock};
+use super::data::{self, DataBlock, Layout, Position};
 use super::fault::Fault;
 use super::footer::{FORMAT_VERSION, Footer};
 use super::index::{Handle, Index};
@@ -90,47 +90,68 @@ impl Text {
     }
 
     fn entries(&mut self, block: &[u8]) -> Result<(), Fault> {
-        let block = DataBlock::new(block)?;
-        let (mut at, mut count, mut key) = (0, 0, Vec::new());
-        while at < block.entries.len() {
-            let entry = data::decode(block.entries, at)?;
+        let layout = Layout::of(block)?;
+        let data = DataBlock::with_layout(block, layout);
+        self.line(4, format_args!("values +{}, entries @{}", layout.values_end, layout.values_end));
+        let (mut at, mut count, mut key) = (Position::default(), 0, Vec::new());
+        while at.entry < data.entries.len() {
+            let entry = data.decode(at)?;
             if entry.shared > key.len() {
                 return Err(Fault::Damage("entry shares more than the key before it has"));
             }
             key.truncate(entry.shared);
-            key.extend_from_slice(block.bytes(entry.suffix));
+            key.extend_from_slice(data.bytes(entry.suffix));
             let (seqno, kind) = data::split_trailer(entry.trailer)?;
             if count < ENTRIES_SHOWN {
                 self.line(
                     4,
                     format_args!(
-                        "@{at:<5} shared {} unshared {} value {} | {:?} = {}",
+                        "@{:<5} shared {} unshared {} value @{} +{} | {:?} = {}",
+                        layout.values_end + entry.at,
                         entry.shared,
                         entry.suffix.1 - entry.suffix.0,
+                        entry.value.0,
                         entry.value.1 - entry.value.0,
                         InternalKey::new(&key[..key.len().min(BYTES_SHOWN)], seqno, kind),
-                        quoted(block.bytes(entry.value)),
+                        quoted(&block[entry.value.0..entry.value.1]),
                     ),
                 );
             }
             count += 1;
-            at = entry.value.1;
+            at = entry.next();
         }
         if count > ENTRIES_SHOWN {
             self.line(4, format_args!("... {count} entries in all"));
         }
-        for restart in 0..block.restarts() {
+        self.restarts(data, layout);
+        Ok(())
+    }
+
+    fn restarts(&mut self, data: DataBlock<'_>, layout: Layout) {
+        for restart in 0..data.restarts() {
+            let at = data.position(restart);
             self.line(
                 4,
                 format_args!(
-                    "restart {restart}: offset {}, head {:016x}",
-                    block.offset(restart),
-                    block.head(restart)
+                    "@{:<5} restart {restart}: head {:016x}, entry @{}, value @{}",
+                    layout.entries_end + restart * data::RESTART_BYTES,
+                    data.head(restart),
+                    layout.values_end + at.entry,
+                    at.value
                 ),
             );
         }
-        self.line(4, format_args!("common prefix {}, restarts {}", block.prefix_bytes, block.restarts()));
-        Ok(())
+        self.line(
+            4,
+            format_args!(
+                "@{:<5} value bytes {}, entries {}, common prefix {}, restarts {}",
+                layout.entries_end + layout.restarts * data::RESTART_BYTES,
+                layout.values_end,
+                layout.count,
+                layout.prefix_bytes,
+                layout.restarts
+            ),
+        );
     }
 
     fn index(&mut self, file: &dyn ReadFile, index: &Index, handle: Handle) -> Result<()> {

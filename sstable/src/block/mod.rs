@@ -10,6 +10,7 @@
 //!
 //! `FORMAT.md` beside the crate's manifest describes every byte.
 
+mod build;
 mod cursor;
 mod data;
 mod describe;

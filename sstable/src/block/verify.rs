@@ -9,7 +9,7 @@
 use terrace_bloom::{FilterSet, KeyHash};
 use terrace_entry::{InternalKey, Kind, SeqNo};
 
-use super::data::{self, DataBlock};
+use super::data::{self, DataBlock, Layout, Position};
 use super::fault::Fault;
 use super::reader::{self, BlockTableReader};
 use super::{describe, key};
@@ -66,18 +66,19 @@ struct Check<'t, C, F: FilterSet> {
 
 impl<C: crate::BlockCache, F: FilterSet> Check<'_, C, F> {
     fn block(&mut self, number: usize, block: &[u8]) -> Result<(), Fault> {
-        let data = DataBlock::new(block)?;
+        let layout = Layout::of(block)?;
+        let data = DataBlock::with_layout(block, layout);
         let mut restarts = (0..data.restarts()).peekable();
-        let (mut at, mut key) = (0, Vec::new());
+        let (mut at, mut count, mut key) = (Position::default(), 0, Vec::new());
         let mut first_key: Option<Vec<u8>> = None;
-        while at < data.entries.len() {
-            let entry = data::decode(data.entries, at)?;
+        while at.entry < data.entries.len() {
+            let entry = data.decode(at)?;
             if entry.shared > key.len() {
                 return Err(Fault::Damage("entry shares more than the key before it has"));
             }
             key.truncate(entry.shared);
             key.extend_from_slice(data.bytes(entry.suffix));
-            if restarts.next_if(|&restart| data.offset(restart) == at).is_some_and(|restart| {
+            if restarts.next_if(|&restart| data.position(restart) == at).is_some_and(|restart| {
                 entry.shared != 0 || data.head(restart) != key::head(&key, data.prefix_bytes)
             }) {
                 return Err(Fault::Damage("restart has a shared prefix or a wrong head"));
@@ -88,13 +89,15 @@ impl<C: crate::BlockCache, F: FilterSet> Check<'_, C, F> {
                 self.separator_before(number, &key, entry.trailer)?;
             }
             self.version(&key, entry.trailer, (entry.value.1 - entry.value.0) as u64)?;
-            at = entry.value.1;
+            at = entry.next();
+            count += 1;
         }
         let common = first_key.map(|first| key::common_prefix(&first, &key));
         if common != Some(data.prefix_bytes) || restarts.next().is_some() {
-            return Err(Fault::Damage(
-                "block is empty, or its restarts or common prefix are not those of its keys",
-            ));
+            return Err(Fault::Damage("restarts or common prefix are not those of the block's keys"));
+        }
+        if count != layout.count || at.value != layout.values_end {
+            return Err(Fault::Damage("block counts other entries or value bytes than it has"));
         }
         self.separator_after(number)
     }

@@ -5,7 +5,7 @@
 //! Backward: entries can be read only forward, so stepping back into an interval reads its headers once and keeps
 //! them. A key is then rebuilt from right to left out of the suffixes that hold its bytes, stopping at the part that it shares with
 //! the key stood on before. LevelDB rescans the interval at each step; RocksDB keeps all its keys, whose size damaged bytes could
-//! choose. Headers are 64 bytes for an entry of at least four.
+//! choose. Headers are 72 bytes for an entry of at least four.
 //!
 //! Costs: a step O(1) amortised over an interval; the buffers are kept from block to block.
 //!
@@ -15,7 +15,7 @@
 use bytes::Bytes;
 use terrace_entry::{Entry, InternalKey, Kind, SeqNo};
 
-use super::data::{self, DataBlock, Layout, RawEntry};
+use super::data::{self, DataBlock, Layout, Position, RawEntry};
 use super::fault::Fault;
 
 /// Stands on an entry of a block, or nowhere.
@@ -91,40 +91,41 @@ impl BlockWalk {
         self.standing = false;
         self.interval.clear();
         self.key.clear();
-        if self.layout.entries_end == 0 {
+        if self.layout.restarts == 0 {
             return Ok(false);
         }
-        self.enter_forward(0)
+        self.enter_forward(Position::default())
     }
 
     /// Stands on the last entry. False when there is none.
     pub(crate) fn last(&mut self) -> Result<bool, Fault> {
         self.standing = false;
-        if self.layout.entries_end == 0 {
+        let Some(restart) = self.layout.restarts.checked_sub(1) else {
             return Ok(false);
-        }
-        self.enter_interval(self.layout.restarts - 1, self.layout.entries_end)
+        };
+        self.enter_interval(restart, self.layout.entries_end - self.layout.values_end)
     }
 
     /// Stands on the least entry at or after `target`. False when there is none.
     pub(crate) fn seek(&mut self, target: InternalKey<'_>) -> Result<bool, Fault> {
         self.standing = false;
         self.interval.clear();
-        let Some(entry) = DataBlock::with_layout(&self.block, self.layout).lower_bound(target)? else {
+        let data = DataBlock::with_layout(&self.block, self.layout);
+        let Some(entry) = data.lower_bound(target)? else {
             return Ok(false);
         };
         self.key.clear();
         self.key.extend_from_slice(&target.user_key[..entry.shared]);
-        self.stand_on(entry)?;
-        Ok(true)
+        self.key.extend_from_slice(data.bytes(entry.suffix));
+        self.stand_on(entry)
     }
 
     /// Stands on the next entry. False, and nowhere, when there is none.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<bool, Fault> {
         self.interval.clear();
-        let at = self.entry.value.1;
-        if !self.standing || at >= self.layout.entries_end {
+        let at = self.entry.next();
+        if !self.standing || at.entry >= self.layout.entries_end - self.layout.values_end {
             self.standing = false;
             return Ok(false);
         }
@@ -134,24 +135,25 @@ impl BlockWalk {
 
     /// Stands on the entry at `at`; `key` holds the key before it.
     #[inline]
-    fn enter_forward(&mut self, at: usize) -> Result<bool, Fault> {
-        let entry = data::decode(&self.block[..self.layout.entries_end], at)?;
+    fn enter_forward(&mut self, at: Position) -> Result<bool, Fault> {
+        let data = DataBlock::with_layout(&self.block, self.layout);
+        let entry = data.decode(at)?;
+        let suffix = data.bytes(entry.suffix);
         if entry.shared > self.key.len() {
             return Err(Fault::Damage("entry shares more than the key before it has"));
         }
         self.key.truncate(entry.shared);
-        self.stand_on(entry)?;
-        Ok(true)
+        self.key.extend_from_slice(suffix);
+        self.stand_on(entry)
     }
 
-    /// Stands on `entry`; `key` holds its shared part.
+    /// Stands on `entry`, whose user key is in `key`.
     #[inline]
-    fn stand_on(&mut self, entry: RawEntry) -> Result<(), Fault> {
-        self.key.extend_from_slice(&self.block[entry.suffix.0..entry.suffix.1]);
+    fn stand_on(&mut self, entry: RawEntry) -> Result<bool, Fault> {
         (self.seqno, self.kind) = data::split_trailer(entry.trailer)?;
         self.entry = entry;
         self.standing = true;
-        Ok(())
+        Ok(true)
     }
 
     /// Stands on the entry before. False, and nowhere, when there is none.
@@ -172,7 +174,7 @@ impl BlockWalk {
         let (mut low, mut high) = (0, data.restarts());
         while low < high {
             let middle = low.midpoint(high);
-            if data.offset(middle) < at {
+            if data.position(middle).entry < at {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -199,8 +201,9 @@ impl BlockWalk {
         let Some((&last, before)) = self.interval.split_last() else {
             return Err(Fault::Damage("restart interval is empty"));
         };
-        if last.shared > kept {
-            self.key.resize(last.shared.max(self.key.len()), 0);
+        let data = DataBlock::with_layout(&self.block, self.layout);
+        if last.shared > self.key.len() {
+            self.key.resize(last.shared, 0);
         }
         let mut missing = last.shared;
         for entry in before.iter().rev() {
@@ -209,37 +212,36 @@ impl BlockWalk {
             }
             if entry.shared < missing {
                 let from = entry.shared.max(kept);
-                let suffix =
-                    entry.suffix.0 + (from - entry.shared)..entry.suffix.0 + (missing - entry.shared);
-                self.key[from..missing].copy_from_slice(&self.block[suffix]);
+                let suffix = &data.bytes(entry.suffix)[from - entry.shared..missing - entry.shared];
+                self.key[from..missing].copy_from_slice(suffix);
                 missing = entry.shared;
             }
         }
         self.key.truncate(last.shared);
-        self.stand_on(last)?;
-        Ok(true)
+        self.key.extend_from_slice(data.bytes(last.suffix));
+        self.stand_on(last)
     }
 }
 
 /// Reads the headers from a restart up to `end`, where an entry must begin or the entries end. Afterwards each entry shares at most
-/// the key before it, and the first shares nothing.
+/// what the key before it has, and the first shares nothing.
 fn read_interval(
     data: DataBlock<'_>,
     restart: usize,
     end: usize,
     headers: &mut Vec<RawEntry>,
 ) -> Result<(), Fault> {
-    let (mut at, mut key_bytes) = (data.offset(restart), 0);
-    while at < end {
-        let entry = data::decode(data.entries, at)?;
+    let (mut at, mut key_bytes) = (data.position(restart), 0);
+    while at.entry < end {
+        let entry = data.decode(at)?;
         if entry.shared > key_bytes {
             return Err(Fault::Damage("entry shares more than the key before it has"));
         }
         key_bytes = entry.key_bytes();
-        at = entry.value.1;
+        at = entry.next();
         headers.push(entry);
     }
-    if at == end && !headers.is_empty() {
+    if at.entry == end && !headers.is_empty() {
         Ok(())
     } else {
         Err(Fault::Damage("restart interval does not end at an entry"))

@@ -15,7 +15,7 @@ use terrace_bloom::{FilterSet, KeyHash, StockFilters};
 use terrace_entry::{InternalKey, Kind, SeqNo};
 use terrace_vfs::WriteFile;
 
-use super::data::DataBlockBuilder;
+use super::build::DataBlockBuilder;
 use super::footer::{FOOTER_BYTES, Footer};
 use super::index::{Handle, IndexBuilder};
 use super::stored::{self, Packer};

@@ -304,13 +304,26 @@ impl<P: Parts> Opening<P> {
     }
 
     /// After a kill, what was replayed may be in the page cache only. Writes that are synced from now on must not outlive it.
+    ///
+    /// A sync alone would not do: if the process was killed because a sync of this log had failed, the system holds its pages for clean, and
+    /// a later sync succeeds without writing them. So the bytes are written again, over themselves, and then synced.
     fn make_durable(&self, log: &ReplayedLog) -> Result<()> {
+        const CHUNK_BYTES: u64 = 1 << 20;
         if log.durable || log.bytes == 0 {
             return Ok(());
         }
         let path = FileName::Log(log.number).in_dir(&self.dir);
+        let reader = self.vfs.open(&path)?;
         let options = CreateOptions { preallocate_bytes: 0, existing: Existing::Reuse };
-        self.vfs.create(&path, options)?.sync()?;
+        let mut writer = self.vfs.create(&path, options)?;
+        let mut buffer = vec![0; CHUNK_BYTES.min(log.bytes) as usize];
+        while writer.offset() < log.bytes {
+            let left = log.bytes - writer.offset();
+            let chunk = &mut buffer[..left.min(CHUNK_BYTES) as usize];
+            reader.read_exact_at(chunk, writer.offset())?;
+            writer.append(chunk)?;
+        }
+        writer.sync()?;
         Ok(())
     }
 

@@ -21,6 +21,8 @@ mod index;
 mod key;
 mod reader;
 mod stored;
+#[cfg(test)]
+mod tests;
 mod varint;
 mod verify;
 mod walk;

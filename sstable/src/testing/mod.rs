@@ -11,4 +11,4 @@ mod cache;
 mod table;
 
 pub use cache::check_block_cache;
-pub use table::{TableFixture, check_table_format};
+pub use table::{TableFixture, check_table, check_table_format};

@@ -1,6 +1,63 @@
 //! Sorted string tables: immutable files of versions in key order, with an index, a filter, properties and checksums.
 //!
-//! This crate never decides what goes into a table or when one is replaced, and starts no thread.
+//! This crate never decides what goes into a table or when one is replaced, names no files, reads no clock, and starts no thread.
+//!
+//! # Traits
+//!
+//! A [`TableFormat`] is a [`TableWriter`] and a [`TableReader`] of the same files; [`BlockTable`] is the stock one. A [`BlockCache`]
+//! keeps blocks for all tables of a database; [`QuickCache`] is the stock one, [`NullCache`] keeps nothing.
+//!
+//! # Example
+//!
+//! ```
+//! use std::{path::Path, sync::Arc};
+//! use terrace_bloom::KeyHash;
+//! use terrace_entry::{InternalKey, Kind, SeqNo};
+//! use terrace_sstable::{BlockCache, BlockTable, OpenTable, QuickCache, TableFormat, TableOptions, TableReader, TableWriter};
+//! use terrace_vfs::{CreateOptions, MemVfs, Vfs};
+//!
+//! type Writer = <BlockTable as TableFormat<QuickCache>>::Writer;
+//! type Reader = <BlockTable as TableFormat<QuickCache>>::Reader;
+//!
+//! let vfs = MemVfs::new();
+//! vfs.create_dir_all(Path::new("/db"))?;
+//! let path = Path::new("/db/000001.sst");
+//!
+//! let mut writer = Writer::create(vfs.create(path, CreateOptions::default())?, &TableOptions::default())?;
+//! writer.add(InternalKey::new(b"apple", SeqNo::new(2), Kind::Put), b"red")?;
+//! writer.add(InternalKey::new(b"apple", SeqNo::new(1), Kind::Put), b"green")?;
+//! writer.finish()?;
+//! vfs.sync_dir(Path::new("/db"))?;
+//!
+//! let cache = Arc::new(QuickCache::new(8 << 20));
+//! let table = Reader::open(OpenTable { file: vfs.open(path)?, file_number: 1, cache })?;
+//! let hash = KeyHash::of(b"apple");
+//! assert_eq!(table.get(b"apple", hash, SeqNo::MAX)?.unwrap().value, "red");
+//! assert_eq!(table.get(b"apple", hash, SeqNo::new(1))?.unwrap().value, "green");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Writing your own
+//!
+//! Implement [`TableWriter`] and [`TableReader`], tie them together in a [`TableFormat`], and call
+//! `testing::check_table_format::<YourFormat, NullCache>()` from a test (feature `testing`): it writes tables of every awkward shape, compares
+//! what is read with a sorted vector, and flips every byte of a small one. Options that your format has no use for may be
+//! ignored. For a cache, implement [`BlockCache`] and call `testing::check_block_cache::<YourCache>()`. `benches/table.rs` is generic over both.
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! | --- | --- |
+//! | `block` (default) | [`BlockTable`], and [`dump`] for its files |
+//! | `quick` (default) | [`QuickCache`] |
+//! | `lz4` (default) | [`Compression::Lz4`]; without it such tables give [`Error::NotCompiledIn`] |
+//! | `bloom-standard`, `bloom-blocked` (default) | the filters of terrace-bloom that tables may carry |
+//! | `testing` | the conformance suites |
+//!
+//! # Format
+//!
+//! `FORMAT.md` in this crate's folder describes [`BlockTable`]'s files to the byte. Its model is the table format of LevelDB
+//! (J. Dean, S. Ghemawat, 2011), and the words come from F. Chang et al., "Bigtable: A Distributed Storage System for Structured Data", OSDI 2006.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "block")]
@@ -139,3 +196,7 @@ pub trait TableReader<C: BlockCache>: Send + Sync + Sized + 'static {
     /// Reads everything and checks every checksum and the order of versions.
     fn verify(self: Arc<Self>) -> Result<()>;
 }
+
+#[cfg(all(doctest, feature = "block", feature = "quick"))]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -26,6 +26,7 @@ pub struct FilterOptions {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TableOptions {
     /// A block is closed when it holds this many bytes before compression. One version never spans blocks, so a large value makes a large block.
+    /// At most 16 MiB; more is taken as that.
     pub block_bytes: usize,
     /// Versions between two restart points: fewer is faster to search, more is smaller.
     pub restart_interval: usize,

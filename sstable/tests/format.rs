@@ -41,6 +41,7 @@ fn sorted(mut versions: Vec<OwnedVersion>) -> Vec<OwnedVersion> {
 fn golden_versions() -> Vec<OwnedVersion> {
     let mut versions = sample_versions(24, 1);
     versions.push((b"a long value".to_vec(), SeqNo::new(500), Kind::Put, vec![b'v'; 300]));
+    versions.push((b"gone".to_vec(), SeqNo::new(501), Kind::Delete, Vec::new()));
     versions.push((vec![0xff; 20], SeqNo::ZERO, Kind::Put, b"the last".to_vec()));
     sorted(versions)
 }

@@ -42,8 +42,12 @@ pub use writer::BlockTableWriter;
 /// The longest user key that a table takes: 16 MiB. Keys stand in memory in the index and in cursors.
 pub const KEY_BYTES_MAX: usize = 16 << 20;
 
-/// The longest value that a table takes: what fits into a block of 1 GiB beside the longest key and the block's own bytes.
-pub const VALUE_BYTES_MAX: usize = (1 << 30) - 2 * KEY_BYTES_MAX;
+/// The longest value that a table takes, 960 MiB: with the longest key it fits into a block of 1 GiB that already held
+/// the 16 MiB at which any block is closed.
+pub const VALUE_BYTES_MAX: usize = (1 << 30) - 4 * KEY_BYTES_MAX;
+
+/// A block is closed at this size whatever the options say.
+const BLOCK_BYTES_MAX: usize = 16 << 20;
 
 /// The block-based table format, with the filters of `F`.
 ///

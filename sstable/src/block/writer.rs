@@ -19,7 +19,7 @@ use super::build::DataBlockBuilder;
 use super::footer::{FOOTER_BYTES, Footer};
 use super::index::{Handle, IndexBuilder};
 use super::stored::{self, Packer};
-use super::{KEY_BYTES_MAX, VALUE_BYTES_MAX, describe, key};
+use super::{BLOCK_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, describe, key};
 use crate::{Error, FilterOptions, Properties, Result, TableOptions, TableWriter};
 
 /// Bytes collected before they are written: large enough that a system call is nothing beside the copy.
@@ -60,7 +60,7 @@ impl<F: FilterSet> TableWriter for BlockTableWriter<F> {
         Ok(BlockTableWriter {
             packer: Packer::new(options.compression)?,
             file,
-            block_bytes: options.block_bytes,
+            block_bytes: options.block_bytes.min(BLOCK_BYTES_MAX),
             filter: options.filter,
             out: Vec::with_capacity(BUFFER_BYTES + options.block_bytes.min(BUFFER_BYTES)),
             flushed: 0,
@@ -190,7 +190,7 @@ impl<F: FilterSet> BlockTableWriter<F> {
         self.block.finish(&mut self.out, &self.last_key);
         let start = self.block.start();
         let raw = self.out.len() - start;
-        // A version that fits is always accepted, so that a block can only be too large for the format by a bug here.
+        // Never too large: the limits on keys, values and open blocks add up to less than a block may hold.
         self.packer.seal(&mut self.out, start, self.flushed + start as u64)?;
         let len = self.out.len() - start;
         self.properties.data_blocks += 1;

@@ -12,9 +12,9 @@
 //!
 //! # Departures
 //!
-//! * Slots hold eight bytes of each key as a number, taken from behind what all keys between the node's fences
-//!   share, and the address of the record. A search through a node compares numbers, and follows an address only
-//!   on a tie. In a node that holds versions of a single key the sequence numbers take that place.
+//! * Slots hold eight bytes of each key as a number, taken from behind what all keys of the node share, and the
+//!   address of the record. A search through a node compares numbers, and follows an address only on a tie. In a
+//!   node that holds versions of a single key the sequence numbers take that place.
 //! * Nodes know their fences. The upper one is the very record that follows the node's last, so a step or a seek
 //!   that ends behind the last slot needs no other node, and leaves need no links to their neighbours.
 //! * Nothing is ever removed, so nodes are never merged or freed, and no reader needs to be known to a writer.
@@ -34,14 +34,16 @@
 //!
 //! # Invariants
 //!
-//! Those of the nodes are named in `btree/node.rs`. Of the tree:
+//! Those of the nodes are named in `btree/node.rs`, the rules for reading and changing them in `btree/version.rs`. Of the tree:
 //!
 //! * **Reachable**: a version inserted is found by a search from the root, in every state that a check passes.
 //! * **Forever**: records and nodes live, at their address, as long as the table.
 #![expect(unsafe_code, reason = "follows the addresses of the root and of records in the arena")]
 
+mod change;
 mod cursor;
 mod node;
+mod version;
 
 use core::fmt;
 use core::ptr;
@@ -54,8 +56,10 @@ use crate::arena::{Arena, Record, RecordPtr};
 use crate::target::Target;
 use crate::{Found, MemTable};
 
+use change::Changing;
 pub use cursor::BTreeCursor;
-use node::{Again, Changing, FreshNode, Node, NodeRef, Reading, SLOTS, until_undisturbed};
+use node::{FreshNode, Node, NodeRef, SLOTS};
+use version::{Again, Reading, until_undisturbed};
 
 /// Records take some six times the memory of nodes at common sizes of keys and values.
 const RECORD_BYTES_PER_NODE_BYTE: usize = 6;

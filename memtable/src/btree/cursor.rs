@@ -15,7 +15,8 @@ use std::sync::Arc;
 use terrace_entry::{Cursor, Entry, InternalKey};
 
 use super::BTreeMemTable;
-use super::node::{Again, Node, NodeRef, Reading, until_undisturbed};
+use super::node::{Node, NodeRef};
+use super::version::{Again, Reading, until_undisturbed};
 use crate::arena::{Record, RecordPtr, prefetch, value_bytes};
 use crate::target::Target;
 

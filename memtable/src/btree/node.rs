@@ -1,16 +1,6 @@
-//! Nodes of the B-tree: layout, the version that readers check and writers lock, search, and changes of slots.
+//! Nodes of the B-tree: their layout, and the search within one.
 //!
-//! # The version protocol
-//!
-//! A node's version is even when nobody changes it and odd while somebody does. A reader notes the version,
-//! reads, and checks that the version is still the same; if not, it throws away what it read. A writer makes the
-//! version odd by a compare-and-swap from the version at which it read, so that locking also proves that what it
-//! read still holds; unlocking makes it even again, greater by two.
-//!
-//! All that a reader may meet half changed is atomic. Numbers are read and written relaxed: the version orders
-//! them (the fences of a seqlock, see Boehm, "Can seqlocks get along with programming language memory models?",
-//! 2012). Addresses are written with release and read with acquire, because a reader follows them before it has
-//! checked the version: whatever it follows is a whole record or node, although maybe not the right one.
+//! How they are read while others change them is told in `version.rs`, how they are changed in `change.rs`.
 //!
 //! # Invariants
 //!
@@ -18,8 +8,10 @@
 //!   never changes; `upper` only falls, when the node splits.
 //! * **First is lower**: a leaf with a lower fence holds that version, in its first slot.
 //! * **Sorted**: the first `count` slots are in order, and `heads[i]` is the head of `records[i]` from `skip` on.
-//! * **Skippable**: all keys between the fences agree on their first `skip` bytes. If the fences are versions of
-//!   one key, all versions between them are too, `skip` is [`BY_TRAILER`], and the trailers serve as heads.
+//! * **Skippable**: all keys in a node agree on their first `skip` bytes. With two fences, all keys between them do,
+//!   so a search need not look. Without, a search compares with a key of the node first, and an insert of another
+//!   sort of key lowers `skip`. If both fences are versions of one key, all between are too: then `skip` may be
+//!   [`BY_TRAILER`], and the trailers serve as heads.
 //! * **Live addresses**: non-null addresses in nodes are of whole records and nodes in the table's arenas; a child
 //!   of a node of level l has level l - 1; nodes of level 0 are [`Node`]s, others are [`InnerNode`]s.
 #![expect(unsafe_code, reason = "nodes of two sizes behind one pointer, in an arena")]
@@ -28,8 +20,7 @@ use core::cmp::Ordering as Order;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, fence};
-use core::sync::atomic::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed};
 
 use crate::arena::{Arena, Record, RecordHeader, RecordPtr, prefetch};
 use crate::target::{Target, head_at};
@@ -37,64 +28,26 @@ use crate::target::{Target, head_at};
 /// Slots of a node: a power of two, for cheap bounds. Measured: 32 makes the tree deeper, 128 makes shifting dear.
 pub(super) const SLOTS: usize = 64;
 /// As `skip`: the node holds versions of one key only.
-const BY_TRAILER: usize = usize::MAX;
-/// Tries of a waiting thread before it lets others run.
-const SPINS_MAX: u32 = 6;
-
-/// Somebody changed a node while it was read, or the tree grew: start again from the root.
-#[derive(Debug)]
-pub(super) struct Again;
-
-/// Runs `attempt` until nobody gets in its way.
-#[inline]
-pub(super) fn until_undisturbed<T>(mut attempt: impl FnMut() -> Result<T, Again>) -> T {
-    let mut backoff = Backoff::default();
-    loop {
-        match attempt() {
-            Ok(done) => return done,
-            Err(Again) => backoff.pause(),
-        }
-    }
-}
-
-#[derive(Default)]
-struct Backoff {
-    pauses: u32,
-}
-
-impl Backoff {
-    #[cold]
-    fn pause(&mut self) {
-        if self.pauses >= SPINS_MAX {
-            // Whoever changes the node may have lost its processor.
-            std::thread::yield_now();
-            return;
-        }
-        for _ in 0..1 << self.pauses {
-            core::hint::spin_loop();
-        }
-        self.pauses += 1;
-    }
-}
+pub(super) const BY_TRAILER: usize = usize::MAX;
 
 /// An array that starts on a cache line.
 #[repr(C, align(64))]
-struct Lines<T>([T; SLOTS]);
+pub(super) struct Lines<T>(pub(super) [T; SLOTS]);
 
 /// A leaf, and the first part of an inner node.
 #[repr(C)]
 pub(super) struct Node {
-    version: AtomicU64,
-    count: AtomicUsize,
+    pub(super) version: AtomicU64,
+    pub(super) count: AtomicUsize,
     /// Leading bytes of a key that no head in this node holds.
-    skip: AtomicUsize,
-    upper: AtomicPtr<RecordHeader>,
+    pub(super) skip: AtomicUsize,
+    pub(super) upper: AtomicPtr<RecordHeader>,
     lower: Option<RecordPtr>,
     /// Distance from the leaves.
     level: usize,
-    heads: Lines<AtomicU64>,
+    pub(super) heads: Lines<AtomicU64>,
     /// Of a leaf: its versions. Of an inner node: separators, each the least version of the child to its right.
-    records: Lines<AtomicPtr<RecordHeader>>,
+    pub(super) records: Lines<AtomicPtr<RecordHeader>>,
 }
 
 #[repr(C)]
@@ -230,7 +183,7 @@ impl<'t> NodeRef<'t> {
     }
 
     #[inline]
-    fn lower(self) -> Option<Record<'t>> {
+    pub(super) fn lower(self) -> Option<Record<'t>> {
         // SAFETY: by Live addresses; the table lives for 't.
         self.lower.map(|record| unsafe { record.record() })
     }
@@ -239,7 +192,7 @@ impl<'t> NodeRef<'t> {
     ///
     /// For a leaf, which has no children.
     #[inline]
-    fn children(self) -> &'t [AtomicPtr<Node>; SLOTS + 1] {
+    pub(super) fn children(self) -> &'t [AtomicPtr<Node>; SLOTS + 1] {
         assert!(!self.is_leaf(), "a leaf has no children");
         // SAFETY: by Live addresses, a node above the leaves is an `InnerNode`, in an arena that outlives 't.
         let inner = unsafe { self.node.cast::<InnerNode>().as_ref() };
@@ -258,6 +211,12 @@ impl<'t> NodeRef<'t> {
     pub(super) fn rank(self, target: &Target<'_>, past_equal: bool) -> usize {
         let skip = self.skip.load(Relaxed);
         let count = self.count();
+        if skip > 0 && !self.is_fenced() {
+            let side = self.side_of(target, skip);
+            if side.is_ne() {
+                return if side.is_lt() { 0 } else { count };
+            }
+        }
         let head = head_of(target, skip);
         let low = self.first_head_at_least(head, count);
         if low == count || self.heads.0[low].load(Relaxed) != head {
@@ -286,11 +245,27 @@ impl<'t> NodeRef<'t> {
         low
     }
 
+    /// Whether all keys that a search may bring here agree on the first `skip` bytes.
+    #[inline]
+    pub(super) fn is_fenced(self) -> bool {
+        self.lower.is_some() && !self.upper.load(Relaxed).is_null()
+    }
+
+    /// Whether the target's first `skip` bytes are before, after or equal to those of the keys in the node.
+    fn side_of(self, target: &Target<'_>, skip: usize) -> Order {
+        let Some(record) = self.record(0) else { return Order::Less };
+        let prefix = record.user_key().get(..skip).unwrap_or_default();
+        // A target that ends within the prefix is before all keys that go on.
+        target.user_key.get(..skip).unwrap_or(target.user_key).cmp(prefix)
+    }
+
     /// Whether the head in `slot` is that of the target; if not, the record there has another key.
     #[inline]
     pub(super) fn may_match(self, slot: usize, target: &Target<'_>) -> bool {
         let skip = self.skip.load(Relaxed);
-        skip == BY_TRAILER || self.heads.0[slot].load(Relaxed) == head_of(target, skip)
+        // The slot may be out of date, and then out of bounds.
+        let head = self.heads.0.get(slot).map(|head| head.load(Relaxed));
+        skip == BY_TRAILER || head == Some(head_of(target, skip))
     }
 
     /// Binary search without branches that depend on the keys: their outcome could not be predicted.
@@ -318,165 +293,7 @@ impl<'t> NodeRef<'t> {
 }
 
 #[inline]
-fn head_of(target: &Target<'_>, skip: usize) -> u64 {
+pub(super) fn head_of(target: &Target<'_>, skip: usize) -> u64 {
     // Newer versions come first, so the greater trailer must have the lesser head.
     if skip == BY_TRAILER { !target.trailer } else { head_at(target.user_key, skip) }
-}
-
-/// A node and the version at which it is read.
-#[derive(Clone, Copy)]
-pub(super) struct Reading<'t> {
-    pub(super) node: NodeRef<'t>,
-    pub(super) version: u64,
-}
-
-impl<'t> Reading<'t> {
-    /// Notes the version, when nobody is changing the node.
-    #[inline]
-    pub(super) fn begin(node: NodeRef<'t>) -> Self {
-        let mut backoff = Backoff::default();
-        loop {
-            let version = node.version.load(Acquire);
-            if version.is_multiple_of(2) {
-                return Reading { node, version };
-            }
-            backoff.pause();
-        }
-    }
-
-    /// Fails unless all that was read so far was of one state of the node.
-    #[inline]
-    pub(super) fn check(self) -> Result<(), Again> {
-        // The fence keeps the reads before it from moving behind the check.
-        fence(Acquire);
-        if self.node.version.load(Relaxed) == self.version { Ok(()) } else { Err(Again) }
-    }
-
-    /// Locks the node for a change; fails if it changed since it was read.
-    #[inline]
-    pub(super) fn lock(self) -> Result<Changing<'t>, Again> {
-        let odd = self.version + 1;
-        match self.node.version.compare_exchange(self.version, odd, Acquire, Relaxed) {
-            Ok(_) => {
-                // A reader that sees any write behind this fence also sees the odd version when it checks.
-                fence(Release);
-                Ok(Changing { node: self.node })
-            }
-            Err(_) => Err(Again),
-        }
-    }
-}
-
-/// A node that this thread alone may change, until this is dropped.
-pub(super) struct Changing<'t> {
-    node: NodeRef<'t>,
-}
-
-impl Drop for Changing<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        let version = self.node.version.load(Relaxed);
-        self.node.version.store(version + 1, Release);
-    }
-}
-
-impl<'t> Changing<'t> {
-    /// A node that no other thread knows yet.
-    pub(super) fn fresh(node: NodeRef<'t>) -> Self {
-        node.version.store(1, Relaxed);
-        Changing { node }
-    }
-
-    /// Ends the change; for a fresh node, before others come to know it.
-    pub(super) fn finish(self) -> NodeRef<'t> {
-        self.node
-    }
-
-    #[inline]
-    fn set_slot(&self, slot: usize, head: u64, record: *mut RecordHeader) {
-        self.node.heads.0[slot].store(head, Relaxed);
-        // Release: a reader may follow the address before it finds the version changed.
-        self.node.records.0[slot].store(record, Release);
-    }
-
-    /// Opens a gap at `slot` and puts `record` there.
-    #[inline]
-    pub(super) fn insert(&self, slot: usize, record: RecordPtr, target: &Target<'_>) {
-        let node = self.node;
-        let count = node.count();
-        assert!(slot <= count && count < SLOTS, "only a node with room is inserted into");
-        for to in (slot + 1..=count).rev() {
-            self.set_slot(to, node.heads.0[to - 1].load(Relaxed), node.records.0[to - 1].load(Relaxed));
-        }
-        self.set_slot(slot, head_of(target, node.skip.load(Relaxed)), record.as_ptr());
-        node.count.store(count + 1, Relaxed);
-    }
-
-    /// Adds to an inner node a child `right` whose versions start at `separator`.
-    pub(super) fn insert_child(&self, separator: Record<'_>, right: NodeRef<'t>) {
-        let target = Target::of_record(separator);
-        let slot = self.node.rank(&target, false);
-        let children = self.node.children();
-        for to in (slot + 2..=self.node.count() + 1).rev() {
-            children[to].store(children[to - 1].load(Relaxed), Release);
-        }
-        children[slot + 1].store(right.as_ptr(), Release);
-        self.insert(slot, separator.address(), &target);
-    }
-
-    /// Sets the first child of an inner node.
-    pub(super) fn set_first_child(&self, child: NodeRef<'t>) {
-        self.node.children()[0].store(child.as_ptr(), Release);
-    }
-
-    /// Moves what is at and behind slot `at` to a new node on the right, and returns it and its least version.
-    /// Of an inner node, the separator at `at` goes up and stays in neither.
-    pub(super) fn split(&self, at: usize, fresh: FreshNode<'t>) -> (Record<'t>, NodeRef<'t>) {
-        let node = self.node;
-        let count = node.count();
-        let separator = node.record(at).expect("a slot in use has a record");
-        let right = Changing::fresh(fresh.write(Some(separator.address()), node.upper.load(Relaxed)));
-        let first = if node.is_leaf() { at } else { at + 1 };
-        for from in first..count {
-            let (head, record) = (node.heads.0[from].load(Relaxed), node.records.0[from].load(Relaxed));
-            right.set_slot(from - first, head, record);
-        }
-        right.node.count.store(count - first, Relaxed);
-        right.node.skip.store(node.skip.load(Relaxed), Relaxed);
-        if !node.is_leaf() {
-            for from in first..=count {
-                right.node.children()[from - first].store(node.children()[from].load(Relaxed), Release);
-            }
-        }
-        node.count.store(at, Relaxed);
-        node.upper.store(separator.address().as_ptr(), Release);
-        self.sharpen_heads();
-        right.sharpen_heads();
-        (separator, right.node)
-    }
-
-    /// Takes the heads from further behind in the keys, if the fences allow it and heads that tie ask for it.
-    fn sharpen_heads(&self) {
-        let node = self.node;
-        let heads = &node.heads.0[..node.count()];
-        let tied = heads.windows(2).any(|pair| pair[0].load(Relaxed) == pair[1].load(Relaxed));
-        let (true, Some(lower), Some(upper)) = (tied, node.lower(), node.upper()) else { return };
-        let skip = shared_prefix(lower.user_key(), upper.user_key());
-        if skip == node.skip.load(Relaxed) {
-            return;
-        }
-        node.skip.store(skip, Relaxed);
-        for (slot, head) in heads.iter().enumerate() {
-            let record = node.record(slot).expect("a slot in use has a record");
-            head.store(head_of(&Target::of_record(record), skip), Relaxed);
-        }
-    }
-}
-
-/// How many leading bytes two keys share; [`BY_TRAILER`] if they are one key.
-fn shared_prefix(a: &[u8], b: &[u8]) -> usize {
-    if a == b {
-        return BY_TRAILER;
-    }
-    a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }

@@ -12,10 +12,11 @@
 //!
 //! *Level 0 to base* (`runs.rs`): tables that are linked by overlap go together; a table can go only with all older ones that it overlaps, so
 //! while some are busy the oldest that are idle go first. Parts of level 0 that do not overlap are tasks of their own. When the way is blocked,
-//! or level 0 is tiny against what it would rewrite, its newest runs are merged within level 0 instead.
+//! or level 0 is tiny against what it would rewrite, its newest runs are merged within level 0 instead; and while level 0 is the more urgent,
+//! the base level starts nothing that would block the way further.
 //!
 //! *Level to next*: the table with the fewest overlapping bytes below for each of its own (`kMinOverlappingRatio`), discounted for
-//! tombstones; grown by neighbours that cost nothing more; moved instead of merged when nothing overlaps below and not too much two levels
+//! tombstones; joined by neighbours that cost nothing more; moved instead of merged when nothing overlaps below and not too much two levels
 //! below.
 //!
 //! Departures from RocksDB: no state, hence no round-robin cursor and no TTL; in-flight work is known by busy tables only.
@@ -160,6 +161,7 @@ impl CompactionPicker for LeveledPicker {
             targets,
             claimed: context.busy.clone(),
             tasks_max: context.tasks_max,
+            level_0_waits: false,
             tasks: Vec::new(),
             remarks: Vec::new(),
         };
@@ -187,6 +189,8 @@ struct Picking<'a> {
     /// Busy tables, and inputs of the tasks picked so far.
     claimed: BTreeSet<TableId>,
     tasks_max: usize,
+    /// Level 0 was more urgent than what is asked next, and found its way blocked.
+    level_0_waits: bool,
     tasks: Vec<Task>,
     remarks: Vec<String>,
 }
@@ -210,7 +214,11 @@ impl Picking<'_> {
         due.retain(|&(score, _)| score >= 1.0);
         due.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         if due.is_empty() && self.tasks.is_empty() {
-            self.remarks.push("every level is within its target".to_owned());
+            let words = match self.claimed.is_empty() {
+                true => "every level is within its target",
+                false => "nothing is due beside what is under way",
+            };
+            self.remarks.push(words.to_owned());
         }
         for (score, level) in due {
             if self.full() {
@@ -223,6 +231,11 @@ impl Picking<'_> {
             }
             match level {
                 0 => self.pick_level_0(),
+                // Otherwise ever new tasks of the base level would keep level 0 from coming down.
+                _ if self.level_0_waits && level == self.targets.l0_into => {
+                    self.remarks
+                        .push(format!("level {level} starts nothing more, since level 0 waits for it"));
+                }
                 _ => self.pick_level(level),
             }
         }
@@ -358,19 +371,15 @@ impl Picking<'_> {
             self.push(kind, vec![table.id], output, reason);
             return table.file_bytes;
         };
-        let overlapping_bytes = sum_bytes(overlapping);
-        // Neighbours that lie over the same tables below ride along for nothing.
+        // Neighbours within the hull ride along: the tables below that they overlap are rewritten anyway.
         let hull = (smallest.min(&first.smallest_key), largest.max(&last.largest_key));
-        let mut own = run.overlapping(smallest, largest);
-        let wider = run.overlapping(hull.0, hull.1);
-        if let (Some(from), Some(to), Some(below)) = (wider.first(), wider.last(), run_below) {
-            let same_below =
-                below.overlapping(&from.smallest_key, &to.largest_key).len() == overlapping.len();
-            let bytes = sum_bytes(wider).saturating_add(overlapping_bytes);
-            let fits = bytes <= self.options.expanded_inputs_bytes_max;
-            if same_below && fits && wider.iter().all(|table| idle(self, table.id)) {
-                own = wider;
-            }
+        let from = run.tables[..index].partition_point(|table| table.smallest_key < *hull.0);
+        let to = run.tables.partition_point(|table| table.largest_key <= *hull.1).max(index + 1);
+        let mut own = &run.tables[from..to];
+        let fits =
+            sum_bytes(own).saturating_add(sum_bytes(overlapping)) <= self.options.expanded_inputs_bytes_max;
+        if !fits || own.iter().any(|table| !idle(self, table.id)) {
+            own = &run.tables[index..=index];
         }
         let inputs = own.iter().chain(overlapping).map(|table| table.id).collect();
         self.push(TaskKind::Merge, inputs, output, reason);

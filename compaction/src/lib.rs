@@ -6,6 +6,61 @@
 //!
 //! This crate never does I/O, reads no clock and has no randomness, so that the same picker drives an engine, a unit test, and a simulator
 //! of a petabyte.
+//!
+//! # Example
+//!
+//! ```
+//! # #[cfg(feature = "leveled")] {
+//! use std::sync::Arc;
+//! use terrace_compaction::{CompactionPicker, LeveledPicker, Output, PickContext, RunId, Shape, ShapeEdit, TableMeta};
+//!
+//! let mut shape = Shape::default();
+//! for flush in 1..=4 {
+//!     let table = Arc::new(TableMeta::sized(flush, "a", "z", 64 << 20));
+//!     let output = Output::NewRun { level: 0, run: Some(RunId(flush)) };
+//!     shape.apply(&ShapeEdit { removed: vec![], added: Some((output, vec![table])) }).unwrap();
+//! }
+//! let context = PickContext { tasks_max: 1, ..PickContext::default() };
+//! let plan = LeveledPicker::default().pick(&shape, &context);
+//! let task = &plan.tasks[0];
+//! shape.check(task, &context.busy).unwrap();
+//! assert_eq!(task.inputs.len(), 4);
+//! assert_eq!(task.reason.to_string(), "level 0 holds 4 runs, trigger 4");
+//!
+//! // The engine reads the inputs and writes an output; then:
+//! let table = Arc::new(TableMeta::sized(5, "a", "z", 200 << 20));
+//! let output = Output::NewRun { level: task.output.level(), run: Some(RunId(5)) };
+//! shape.apply(&ShapeEdit { removed: task.inputs.clone(), added: Some((output, vec![table])) }).unwrap();
+//! assert_eq!(shape.read_amplification_max(), 1);
+//! # }
+//! ```
+//!
+//! # How an engine carries out a task
+//!
+//! 1. [`Shape::check`] it against the tables that running tasks read, and count its inputs among them.
+//! 2. [`TaskKind::Move`] and [`TaskKind::Drop`] need no reading. For a [`TaskKind::Merge`] ask the shape, in the same breath as step 1, for
+//!    [`Shape::older_tables`] and [`Shape::grandparents`]; feed the merged inputs to [`Survivors`], what survives to tables, and cut them where
+//!    [`OutputCutter`] says.
+//! 3. [`Shape::apply`] the edit to the shape as it is by then: other tasks and flushes may have come between, in any order.
+//!
+//! # Your own picker
+//!
+//! Implement [`CompactionPicker`]; `examples/own_picker.rs` is one in 50 lines. Then turn on the feature `testing` for your tests and call
+//! `testing::check_picker(&your_picker, seed, steps)`: it runs the laws over empty, random, hostile and living trees and says what is wrong in
+//! words. [`Shape::check`] stands between your picker and the data: a mistake is a refused task and not a lost version.
+//!
+//! # Features
+//!
+//! * `leveled` (default): [`LeveledPicker`].
+//! * `tiered` (default): [`TieredPicker`].
+//! * `testing`: the module `testing` with the conformance suite, trees as text, a model tree and a simulator.
+//!
+//! Without any, the crate is the trait and its words.
+//!
+//! # Papers
+//!
+//! O'Neil et al., "The log-structured merge-tree", 1996. Dong et al., "Optimizing space amplification in RocksDB", CIDR 2017. Dayan and Idreos,
+//! "Dostoevsky", SIGMOD 2018. Sarkar et al., "Constructing and analyzing the LSM compaction design space", VLDB 2021.
 #![forbid(unsafe_code)]
 
 mod cut;
@@ -22,6 +77,10 @@ mod task;
 pub mod testing;
 #[cfg(feature = "tiered")]
 mod tiered;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;
 
 use core::fmt::Debug;
 
@@ -51,13 +110,18 @@ pub struct PickContext {
 /// # Laws for implementers
 ///
 /// 1. Pure: equal arguments give equal plans. State across calls belongs into the shape or nowhere.
-/// 2. Every task passes [`Shape::check`]: it names no busy table, no table twice, and does not carry a version past an older or newer one of the same key.
+/// 2. Every task passes [`Shape::check`]: it names no busy table and no table of an earlier task of the plan, no table twice, and does not
+///    carry a version past an older or newer one of the same key.
 /// 3. Progress: applying the tasks of a shape that nobody writes to, again and again, comes to a plan without tasks.
-/// 4. Pressure never falls when a run is added to level 0 and nothing else changes.
+/// 4. Pressure is never negative and no infinity, and never falls when a run is added to level 0 and nothing else changes.
 ///
 /// # Cost
 ///
 /// Called after every flush and every finished task. O(tables) is fine; O(tables log tables) too.
+///
+/// # Errors
+///
+/// None: a picker answers for every shape that keeps its invariants, however odd ([`Shape::check_invariants`]), if need be with no task and a remark.
 pub trait CompactionPicker: Debug + Send + Sync + 'static {
     /// The name used on command lines, in reports and in the manifest.
     fn name(&self) -> &'static str;

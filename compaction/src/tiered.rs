@@ -40,7 +40,7 @@ pub struct TieredOptions {
     pub size_ratio: f64,
     /// Runs up to this size are all alike.
     pub small_run_bytes: u64,
-    /// The most runs wanted in the tree; at least `merge_width_min`. Pressure is 0 up to half of it more.
+    /// The most runs wanted in the tree; at least `merge_width_min`. Pressure is 0 up to one and a half times it.
     pub runs_max: usize,
     /// Runs in the tree at which pressure is a quarter.
     pub runs_slow: usize,
@@ -248,6 +248,9 @@ impl<'a> Picking<'a> {
             let counts = to - from >= self.options.merge_width_min;
             debt = debt.saturating_add(if counts { bytes } else { 0 });
             from = if counts { to } else { from + 1 };
+        }
+        if debt == 0 && self.runs.len() > self.options.runs_max {
+            return self.count_window(self.runs.len()).map_or(0, |window| window.bytes);
         }
         debt
     }

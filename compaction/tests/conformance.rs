@@ -5,12 +5,12 @@ use terrace_compaction::{LeveledOptions, LeveledPicker, TieredOptions, TieredPic
 
 #[test]
 fn leveled_keeps_the_laws() {
-    check_picker(&LeveledPicker::default(), 1, 300);
+    check_picker(&LeveledPicker::default(), 1, 100);
 }
 
 #[test]
 fn leveled_with_tiny_tables_keeps_the_laws() {
-    check_picker(&LeveledPicker::new(LeveledOptions::for_table_bytes(1000)), 2, 300);
+    check_picker(&LeveledPicker::new(LeveledOptions::for_table_bytes(1000)), 2, 100);
 }
 
 #[test]
@@ -24,15 +24,15 @@ fn leveled_with_extreme_options_keeps_the_laws() {
         grandparent_overlap_bytes_max: 0,
         ..LeveledOptions::default()
     };
-    check_picker(&LeveledPicker::new(options), 3, 150);
+    check_picker(&LeveledPicker::new(options), 3, 40);
     let options =
         LeveledOptions { size_ratio: u64::MAX, levels_max: usize::MAX, ..LeveledOptions::default() };
-    check_picker(&LeveledPicker::new(options), 4, 150);
+    check_picker(&LeveledPicker::new(options), 4, 40);
 }
 
 #[test]
 fn tiered_keeps_the_laws() {
-    check_picker(&TieredPicker::default(), 5, 300);
+    check_picker(&TieredPicker::default(), 5, 100);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn tiered_with_extreme_options_keeps_the_laws() {
         levels_max: 0,
         ..TieredOptions::default()
     };
-    check_picker(&TieredPicker::new(narrow), 6, 150);
+    check_picker(&TieredPicker::new(narrow), 6, 40);
     let wide = TieredOptions {
         size_ratio: f64::INFINITY,
         small_run_bytes: u64::MAX,
@@ -56,5 +56,5 @@ fn tiered_with_extreme_options_keeps_the_laws() {
         levels_max: usize::MAX,
         ..TieredOptions::default()
     };
-    check_picker(&TieredPicker::new(wide), 7, 150);
+    check_picker(&TieredPicker::new(wide), 7, 40);
 }

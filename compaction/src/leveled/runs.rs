@@ -6,6 +6,9 @@ use super::Picking;
 use crate::shape::{Run, TableMeta, sum_bytes};
 use crate::task::{Output, Reason, TaskKind};
 
+/// Runs above the trigger before a blocked level 0 is merged within itself: the way may be free again soon, and while they are merged they could not go.
+const RUNS_MORE_WHEN_BLOCKED: usize = 2;
+
 /// A table with the number of its run, newest first.
 type Placed<'a> = (usize, &'a Arc<TableMeta>);
 
@@ -111,17 +114,20 @@ impl Picking<'_> {
         let base_runs = shape.runs_of(base);
         if base_runs.len() > 1 {
             self.remarks.push(format!("level 0 waits until the runs of level {base} are one"));
-            self.merge_within_level_0(&reason);
+            self.merge_within_level_0(&reason, self.options.l0_runs_trigger + RUNS_MORE_WHEN_BLOCKED);
             return;
         }
-        if self.is_tiny_against(base_runs.first()) && self.merge_within_level_0(&reason) {
+        if self.is_tiny_against(base_runs.first())
+            && self.merge_within_level_0(&reason, self.options.l0_runs_trigger)
+        {
             return;
         }
         let (made, blocked) = self.drain(runs, base_runs.first(), base, &reason);
         if blocked > 0 && !self.full() {
             self.remarks.push(format!("{blocked} tables of level 0 wait for busy ones"));
+            self.level_0_waits = made == 0;
             if made == 0 {
-                self.merge_within_level_0(&reason);
+                self.merge_within_level_0(&reason, self.options.l0_runs_trigger + RUNS_MORE_WHEN_BLOCKED);
             }
         }
     }
@@ -139,8 +145,8 @@ impl Picking<'_> {
         sum_bytes(tables()).saturating_mul(self.options.size_ratio) < overlapping
     }
 
-    /// Merges the newest idle runs of level 0, as many as are worth it; at least as many as the trigger, and two. Whether it did.
-    fn merge_within_level_0(&mut self, reason: &Reason) -> bool {
+    /// Merges the newest idle runs of level 0, as many as are worth it; at least `count_min`, and two. Whether it did.
+    fn merge_within_level_0(&mut self, reason: &Reason, count_min: usize) -> bool {
         let runs = self.shape.runs_of(0);
         let idle =
             runs.iter().take_while(|run| run.tables.iter().all(|table| !self.claimed.contains(&table.id)));
@@ -153,7 +159,7 @@ impl Picking<'_> {
             }
             (count, bytes) = (count + 1, more);
         }
-        if count < self.options.l0_runs_trigger.max(2) || self.full() {
+        if count < count_min.max(2) || self.full() {
             return false;
         }
         let inputs = runs[..count].iter().flat_map(|run| &run.tables).map(|table| table.id).collect();

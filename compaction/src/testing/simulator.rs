@@ -40,6 +40,7 @@ pub struct Simulator<'a> {
     shape: Shape,
     keys: f64,
     entry_bytes: f64,
+    align_outputs: bool,
     last_name: u64,
     stats: SimulatorStats,
 }
@@ -58,15 +59,23 @@ impl<'a> Simulator<'a> {
     /// An empty tree that will hold `keys` keys of `entry_bytes` bytes each, value included.
     #[must_use]
     pub fn new(picker: &'a dyn CompactionPicker, keys: u64, entry_bytes: u64) -> Self {
-        let (keys, entry_bytes) = (keys.max(1) as f64, entry_bytes.max(1) as f64);
+        let (keys, entry_bytes, align_outputs) = (keys.max(1) as f64, entry_bytes.max(1) as f64, true);
         Simulator {
             picker,
             shape: Shape::default(),
             keys,
             entry_bytes,
+            align_outputs,
             last_name: 0,
             stats: SimulatorStats::default(),
         }
+    }
+
+    /// Whether outputs may be cut where tables of the next level end; on unless turned off, to see what it is worth.
+    #[must_use]
+    pub fn align_outputs(mut self, yes: bool) -> Self {
+        self.align_outputs = yes;
+        self
     }
 
     /// The tree now.
@@ -173,12 +182,16 @@ impl<'a> Simulator<'a> {
     }
 
     fn merge(&mut self, task: &Task, inputs: &[Arc<TableMeta>]) -> Vec<Arc<TableMeta>> {
-        let grandparents = self.shape.grandparents(&task.inputs, &task.output);
+        let mut grandparents = self.shape.grandparents(&task.inputs, &task.output);
+        if !self.align_outputs {
+            grandparents.clear();
+        }
+        let stretches = stretches(inputs, &grandparents);
         let mut cutter = OutputCutter::new(CutOptions::for_target(task.target_table_bytes), grandparents);
         let step_entries = (task.target_table_bytes as f64 / 16.0 / self.entry_bytes).max(1.0);
         let (mut outputs, mut entries) = (Vec::new(), 0.0);
         let (mut smallest, mut largest) = (None, 0);
-        for stretch in stretches(inputs) {
+        for stretch in stretches {
             let width = (stretch.largest - stretch.smallest) as f64 + 1.0;
             let count = width / SPACE * self.keys * stretch.share(inputs, self.keys);
             if count <= 0.0 {
@@ -227,25 +240,32 @@ impl Stretch {
     }
 }
 
-/// Cuts the inputs' ranges at every beginning and end: sweep over the sorted ends.
-fn stretches(inputs: &[Arc<TableMeta>]) -> Vec<Stretch> {
+/// Cuts the inputs' ranges at every beginning and end, and at those of the grandparents, where outputs may be cut: a sweep over the sorted ends.
+fn stretches(inputs: &[Arc<TableMeta>], grandparents: &[Arc<TableMeta>]) -> Vec<Stretch> {
     // A range is [smallest, largest + 1); numbers of 128 bits, since the greatest key is u64::MAX.
-    let mut events: Vec<(u128, bool, usize)> = Vec::new();
+    let mut events: Vec<(u128, Option<(bool, usize)>)> = Vec::new();
+    let ends = |table: &TableMeta| {
+        (u128::from(position(&table.smallest_key)), u128::from(position(&table.largest_key)) + 1)
+    };
     for (index, table) in inputs.iter().enumerate() {
-        events.push((u128::from(position(&table.smallest_key)), true, index));
-        events.push((u128::from(position(&table.largest_key)) + 1, false, index));
+        let (from, to) = ends(table);
+        events.extend([(from, Some((true, index))), (to, Some((false, index)))]);
+    }
+    for (from, to) in grandparents.iter().map(|table| ends(table)) {
+        events.extend([(from, None), (to, None)]);
     }
     events.sort_unstable();
     let (mut active, mut result): (Vec<usize>, Vec<Stretch>) = (Vec::new(), Vec::new());
     let mut from = 0;
-    for (at, begins, index) in events {
+    for (at, change) in events {
         if at > from && !active.is_empty() {
             result.push(Stretch { smallest: from as u64, largest: (at - 1) as u64, inputs: active.clone() });
         }
         from = at;
-        match begins {
-            true => active.push(index),
-            false => active.retain(|&other| other != index),
+        match change {
+            Some((true, index)) => active.push(index),
+            Some((false, index)) => active.retain(|&other| other != index),
+            None => {}
         }
     }
     result

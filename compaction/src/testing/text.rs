@@ -87,11 +87,9 @@ pub fn fixture(text: &str) -> Fixture {
             }
         }
     }
-    let mut next_id = levels.iter().flatten().flatten().map(|table| table.id.0).max().unwrap_or(0) + 1;
-    for table in levels.iter_mut().flatten().flatten().filter(|table| table.id.0 == 0) {
-        table.id = TableId(next_id);
-        next_id += 1;
-    }
+    let greatest = levels.iter().flatten().flatten().map(|table| table.id.0).max().unwrap_or(0);
+    let nameless = levels.iter_mut().flatten().flatten().filter(|table| table.id.0 == 0);
+    nameless.zip(greatest + 1..).for_each(|(table, id)| table.id = TableId(id));
     let busy = busy_places.into_iter().map(|(level, run, table)| levels[level][run][table].id).collect();
     let shape = Shape::from_levels(levels);
     shape.check_invariants().unwrap_or_else(|error| panic!("{error} in\n{text}"));
@@ -157,13 +155,14 @@ fn render_table(table: &TableMeta) -> String {
     let (from, to) = (table.smallest_key.escape_ascii(), table.largest_key.escape_ascii());
     let mut text = format!("{from}-{to}#{}", table.id);
     let units = [(40, "T"), (30, "G"), (20, "M"), (10, "K"), (0, "")];
-    let unit = units.iter().find(|(shift, _)| table.file_bytes > 0 && table.file_bytes % (1 << shift) == 0);
+    let unit =
+        units.iter().find(|(shift, _)| table.file_bytes > 0 && table.file_bytes.is_multiple_of(1 << shift));
     let (shift, unit) = unit.unwrap_or(&(0, ""));
     if table.file_bytes != TABLE_BYTES {
         let _ = write!(text, "={}{unit}", table.file_bytes >> shift);
     }
     if table.tombstones > 0 {
-        let _ = write!(text, "*{}", table.tombstones * 100 / table.entries.max(1));
+        let _ = write!(text, "*{}", (table.tombstones * 100).div_ceil(table.entries.max(1)));
     }
     text
 }

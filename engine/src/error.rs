@@ -125,12 +125,18 @@ impl From<terrace_vfs::Error> for Error {
 
 impl From<terrace_wal::Error> for Error {
     fn from(error: terrace_wal::Error) -> Self {
-        Error::Log(Arc::new(error))
+        match error {
+            terrace_wal::Error::Vfs(error) => error.into(),
+            error => Error::Log(Arc::new(error)),
+        }
     }
 }
 
 impl From<terrace_sstable::Error> for Error {
     fn from(error: terrace_sstable::Error) -> Self {
-        Error::Table(Arc::new(error))
+        match error {
+            terrace_sstable::Error::File(error) => error.into(),
+            error => Error::Table(Arc::new(error)),
+        }
     }
 }

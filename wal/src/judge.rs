@@ -13,7 +13,7 @@
 //!
 //! Where a tear explains the bytes as well as a changed byte does, it is a tear. Unwritten parts of a new file are zeros: a
 //! change of a byte that is zero now is no proof when all of the header or payload after it, or all of its disk sector, is zero
-//! too, nor is one of a header's first bytes when all before it are zero.
+//! too, nor is one of a header's first bytes when all before it are zero and a disk sector ends behind it.
 //! Unwritten parts of a recycled file are an earlier log's bytes, which may differ from the right ones in one byte only
 //! (records of one size stand at the same offsets, and a counter moved): there a changed byte proves nothing, and the
 //! record is dropped with a report that names the byte.
@@ -166,10 +166,17 @@ pub(crate) fn rot_in_header(head: &[u8; HEADER_BYTES], place: Place) -> Option<R
             return None;
         }
         let recycled = place.recycled || header.kind == RecordKind::RecycledFileHeader;
-        let is_torn = looks_unwritten(head, place.offset, change.at) || is_zero(&head[..=change.at]);
+        let is_torn = looks_unwritten(head, place.offset, change.at)
+            || unwritten_up_to_a_sector(head, place.offset, change.at);
         let is_proof = !recycled && !is_torn;
         Some(Rot { at: place.offset + change.at as u64, record_bytes, is_proof })
     })
+}
+
+/// Whether the header's bytes up to the one at `at` may never have been written, while those after it were: all are zero, and
+/// a sector ends behind them. Nothing smaller than a sector is written apart from what follows it.
+fn unwritten_up_to_a_sector(head: &[u8; HEADER_BYTES], offset: u64, at: usize) -> bool {
+    is_zero(&head[..=at]) && (offset + at as u64 + 1).is_multiple_of(SECTOR_BYTES)
 }
 
 /// The same for the payload of the record whose header at `place.offset` is whole.

@@ -17,8 +17,10 @@
 //! Separators are not prefix-compressed among themselves: they are searched where they lie in the block's payload, without a
 //! second copy, and damaged bytes can not make them larger in memory than they are in the file.
 //!
-//! Costs: for n blocks 40 bytes each and the payload. A search is O(log n) over integers (heads, as in [`super::data`]), with keys
-//! compared only where heads are equal.
+//! Costs: for n blocks some 33 bytes each and the payload. A search is O(log n) over integers (heads, as in [`super::data`]), with keys
+//! compared only where heads are equal. It goes over every 32nd head, which are few enough to stay in the processor's first
+//! cache, and then counts among 32 that lie side by side: four cache lines fetched at once, where a binary search
+//! over all heads waits for one line after another.
 
 use bytes::Bytes;
 use core::cmp::Ordering;
@@ -36,14 +38,16 @@ pub(crate) struct Handle {
     pub(crate) len: usize,
 }
 
+/// The part that a search seldom needs.
 #[derive(Clone, Copy, Debug)]
-struct Row {
-    offset: u64,
+struct Separator {
     trailer: u64,
+    at: u32,
     len: u32,
-    separator_at: u32,
-    separator_len: u32,
 }
+
+/// Heads counted one by one at the end of a search.
+const STRIDE: usize = 32;
 
 /// The decoded index.
 #[derive(Debug)]
@@ -52,7 +56,11 @@ pub(crate) struct Index {
     /// Bytes that all separators have in common.
     prefix_bytes: usize,
     heads: Vec<u64>,
-    rows: Vec<Row>,
+    /// Heads 0, [`STRIDE`], 2 [`STRIDE`], ...
+    sampled: Vec<u64>,
+    /// Where each block begins, and where the last one ends.
+    offsets: Vec<u64>,
+    separators: Vec<Separator>,
 }
 
 /// The least bytes that a row can take: an empty separator.
@@ -67,13 +75,17 @@ impl Index {
         if count > (payload.len() / ROW_BYTES_MIN) as u64 {
             return Err(Fault::Damage("index claims more blocks than it has room for"));
         }
-        let mut rows: Vec<Row> = Vec::with_capacity(count as usize);
+        let mut separators = Vec::with_capacity(count as usize);
+        let mut offsets = Vec::with_capacity(count as usize + 1);
         let mut offset = 0u64;
+        offsets.push(offset);
         for _ in 0..count {
-            let (row, next) = decode_row(&payload, at, offset).ok_or(DAMAGED)?;
+            let (separator, len, next) = decode_row(&payload, at).ok_or(DAMAGED)?;
             at = next;
-            offset += u64::from(row.len);
-            rows.push(row);
+            // Below 2^32 blocks of below 2^32 bytes.
+            offset += len;
+            offsets.push(offset);
+            separators.push(separator);
         }
         if at != payload.len() {
             return Err(Fault::Damage("index has bytes after its last block"));
@@ -81,20 +93,19 @@ impl Index {
         if offset != data_end {
             return Err(Fault::Damage("data blocks do not end where the index begins"));
         }
-        let mut index = Index { payload, prefix_bytes: 0, heads: Vec::new(), rows };
+        let mut index =
+            Index { payload, prefix_bytes: 0, heads: Vec::new(), sampled: Vec::new(), offsets, separators };
         index.check_order()?;
         index.make_heads();
         Ok(index)
     }
 
     fn check_order(&self) -> Result<(), Fault> {
-        let ascending = (1..self.len()).all(|number| {
-            let (left, right) = (&self.rows[number - 1], &self.rows[number]);
-            match self.separator(number - 1).cmp(self.separator(number)) {
-                Ordering::Equal => left.trailer > right.trailer,
+        let ascending =
+            (1..self.len()).all(|number| match self.separator(number - 1).cmp(self.separator(number)) {
+                Ordering::Equal => self.separator_trailer(number - 1) > self.separator_trailer(number),
                 unequal => unequal.is_lt(),
-            }
-        });
+            });
         if ascending { Ok(()) } else { Err(Fault::Damage("separators of the index are out of order")) }
     }
 
@@ -105,31 +116,32 @@ impl Index {
         // In order, so what the first and the last have in common all have.
         self.prefix_bytes = key::common_prefix(self.separator(0), self.separator(last));
         self.heads = (0..=last).map(|number| key::head(self.separator(number), self.prefix_bytes)).collect();
+        self.sampled = self.heads.iter().copied().step_by(STRIDE).collect();
     }
 
     /// Data blocks.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+        self.separators.len()
     }
 
     /// The user key of a block's separator.
     #[inline]
     pub(crate) fn separator(&self, number: usize) -> &[u8] {
-        let row = &self.rows[number];
-        &self.payload[row.separator_at as usize..(row.separator_at + row.separator_len) as usize]
+        let separator = &self.separators[number];
+        &self.payload[separator.at as usize..separator.at as usize + separator.len as usize]
     }
 
     /// The trailer of a block's separator.
     pub(crate) fn separator_trailer(&self, number: usize) -> u64 {
-        self.rows[number].trailer
+        self.separators[number].trailer
     }
 
     /// Where a block is.
     #[inline]
     pub(crate) fn handle(&self, number: usize) -> Handle {
-        let row = &self.rows[number];
-        Handle { offset: row.offset, len: row.len as usize }
+        let offset = self.offsets[number];
+        Handle { offset, len: (self.offsets[number + 1] - offset) as usize }
     }
 
     /// The first block whose separator is at or after `target`: the one that holds the first version at or after it, unless that is
@@ -144,7 +156,11 @@ impl Index {
             }
         }
         let wanted = key::head(target.user_key, self.prefix_bytes);
-        let low = self.heads.partition_point(|&head| head < wanted);
+        // The last sampled head below the wanted one begins the stretch in which the first head not below it ends.
+        let stretch = self.sampled.partition_point(|&head| head < wanted).saturating_sub(1) * STRIDE;
+        let stretch_end = self.heads.len().min(stretch + STRIDE);
+        let below = self.heads[stretch.min(stretch_end)..stretch_end].iter().filter(|&&head| head < wanted);
+        let low = stretch + below.count();
         if self.heads.get(low) != Some(&wanted) {
             return low;
         }
@@ -156,7 +172,7 @@ impl Index {
         while low < high {
             let middle = low.midpoint(high);
             let is_before = match self.separator(middle).cmp(target.user_key) {
-                Ordering::Equal => self.rows[middle].trailer > target.trailer(),
+                Ordering::Equal => self.separators[middle].trailer > target.trailer(),
                 unequal => unequal.is_lt(),
             };
             if is_before {
@@ -170,24 +186,20 @@ impl Index {
 
     /// Bytes held.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.payload.len() + self.heads.capacity() * 8 + self.rows.capacity() * size_of::<Row>()
+        let words = self.heads.capacity() + self.sampled.capacity() + self.offsets.capacity();
+        self.payload.len() + words * 8 + self.separators.capacity() * size_of::<Separator>()
     }
 }
 
-fn decode_row(payload: &[u8], at: usize, offset: u64) -> Option<(Row, usize)> {
-    let (separator_len, separator_at) = varint::take(payload, at)?;
-    let separator_end = separator_at.checked_add(usize::try_from(separator_len).ok()?)?;
+/// A separator, the length of its block, and where the next row begins.
+fn decode_row(payload: &[u8], at: usize) -> Option<(Separator, u64, usize)> {
+    let (len, separator_at) = varint::take(payload, at)?;
+    let separator_end = separator_at.checked_add(usize::try_from(len).ok()?)?;
     let (trailer, next) = varint::take(payload, separator_end)?;
-    let (len, next) = varint::take(payload, next)?;
-    offset.checked_add(len)?;
-    let row = Row {
-        offset,
-        trailer,
-        len: u32::try_from(len).ok()?,
-        separator_at: u32::try_from(separator_at).ok()?,
-        separator_len: u32::try_from(separator_len).ok()?,
-    };
-    Some((row, next))
+    let (block_len, next) = varint::take(payload, next)?;
+    let separator =
+        Separator { trailer, at: u32::try_from(separator_at).ok()?, len: u32::try_from(len).ok()? };
+    (block_len <= u64::from(u32::MAX)).then_some((separator, block_len, next))
 }
 
 /// Collects the index while blocks are written.

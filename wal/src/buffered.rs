@@ -12,9 +12,8 @@
 //! * *dead is final*: `file` is `None` after any error, and only then.
 
 use crate::create::prepare_file;
-use crate::encode::{Encoder, payload_bytes};
 use crate::record::HEADER_BYTES;
-use crate::{CreateLog, Error, LogWriter, Result};
+use crate::{CreateLog, Error, LogWriter, RecordEncoder, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use terrace_vfs::{Vfs, WriteFile};
@@ -30,7 +29,7 @@ const BUFFER_BYTES_INITIAL: usize = 64 << 10;
 pub struct BufferedLog {
     file: Option<Box<dyn WriteFile>>,
     path: PathBuf,
-    encoder: Encoder,
+    encoder: RecordEncoder,
     buffer: Vec<u8>,
     len: u64,
     synced: u64,
@@ -67,7 +66,7 @@ impl LogWriter for BufferedLog {
     fn create(vfs: &Arc<dyn Vfs>, path: &Path, options: CreateLog) -> Result<Self> {
         let create = prepare_file(&**vfs, path, &options)?;
         let file = vfs.create(path, create)?;
-        let encoder = Encoder::new(options.number);
+        let encoder = RecordEncoder::new(options.number);
         let mut buffer = Vec::with_capacity(BUFFER_BYTES_INITIAL);
         buffer.extend_from_slice(&encoder.file_header(options.recycle.is_some()));
         let len = buffer.len() as u64;
@@ -79,7 +78,7 @@ impl LogWriter for BufferedLog {
         if self.file.is_none() {
             return Err(self.dead());
         }
-        let payload = payload_bytes(parts)?;
+        let payload = RecordEncoder::payload_bytes(parts)?;
         if self.buffer.len() >= BUFFER_BYTES {
             self.hand_over()?;
         }

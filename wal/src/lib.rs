@@ -49,8 +49,8 @@
 //!
 //! # Your own log
 //!
-//! Implement [`LogWriter`]; the record format is in `FORMAT.md`, so that [`LogReader`] reads what you write. With the
-//! feature `testing`, one call checks it:
+//! Implement [`LogWriter`]; the record format is in `FORMAT.md`, and [`RecordEncoder`] makes the headers, so that
+//! [`LogReader`] reads what you write. With the feature `testing`, one call checks it:
 //!
 //! ```no_run
 //! # use {std::sync::Arc, terrace_vfs::{RealVfs, Vfs}, terrace_wal::BufferedLog as MyLog};
@@ -81,7 +81,6 @@ mod buffered;
 #[cfg(any(feature = "buffered", feature = "mapped"))]
 mod create;
 mod dump;
-#[cfg(any(feature = "buffered", feature = "mapped", feature = "null"))]
 mod encode;
 mod error;
 mod judge;
@@ -106,6 +105,7 @@ pub use any::{AnyLog, LogKind};
 #[cfg(feature = "buffered")]
 pub use buffered::BufferedLog;
 pub use dump::dump;
+pub use encode::RecordEncoder;
 pub use error::{Error, Result};
 #[cfg(feature = "mapped")]
 pub use mapped::MappedLog;
@@ -191,6 +191,12 @@ pub trait LogWriter: Send + Sized + 'static {
     /// Ends the log: trailer, cut to length, sync. Returns the final length in bytes.
     fn close(self) -> Result<u64>;
 }
+
+/// Length of a record's header.
+pub const RECORD_HEADER_BYTES: usize = 24;
+
+/// Length of a log's first record, the file header: where the first record appended begins.
+pub const FILE_HEADER_BYTES: usize = RECORD_HEADER_BYTES + 20;
 
 /// The longest record: 1 GiB.
 pub const RECORD_BYTES_MAX: usize = 1 << 30;

@@ -22,9 +22,8 @@
 //! * *beginning last*: a record's header is stored with or after its payload.
 
 use crate::create::prepare_file;
-use crate::encode::{Encoder, payload_bytes};
 use crate::record::HEADER_BYTES;
-use crate::{CreateLog, Error, LogWriter, Result};
+use crate::{CreateLog, Error, LogWriter, RecordEncoder, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use terrace_vfs::{CreateOptions, Existing, MappedFile, Vfs};
@@ -41,7 +40,7 @@ pub struct MappedLog {
     file: Option<Box<dyn MappedFile>>,
     vfs: Arc<dyn Vfs>,
     path: PathBuf,
-    encoder: Encoder,
+    encoder: RecordEncoder,
     /// The beginning of a record, while it is put together.
     beginning: Vec<u8>,
     /// By how much the file grows.
@@ -113,7 +112,7 @@ impl LogWriter for MappedLog {
         let reserve_bytes = options.preallocate_bytes.max(RESERVE_BYTES_MIN);
         create.preallocate_bytes = reserve_bytes;
         let mut file = vfs.create_mapped(path, create)?;
-        let encoder = Encoder::new(options.number);
+        let encoder = RecordEncoder::new(options.number);
         let first = encoder.file_header(options.recycle.is_some());
         file.store(0, &first)?;
         Ok(MappedLog {
@@ -134,7 +133,7 @@ impl LogWriter for MappedLog {
         if self.file.is_none() {
             return Err(self.dead());
         }
-        let payload = payload_bytes(parts)?;
+        let payload = RecordEncoder::payload_bytes(parts)?;
         let offset = self.len;
         let end = offset + (HEADER_BYTES + payload) as u64;
         if end > self.mapped {

@@ -4,9 +4,7 @@
 //! (offsets, lengths, limits) holds as though a file were there, so that a log can be swapped for this one.
 //! Costs: an addition per append, no checksum, no file.
 
-use crate::encode::payload_bytes;
-use crate::record::{FILE_HEADER_BYTES, HEADER_BYTES};
-use crate::{CreateLog, LogWriter, Result};
+use crate::{CreateLog, FILE_HEADER_BYTES, LogWriter, RECORD_HEADER_BYTES, RecordEncoder, Result};
 use std::path::Path;
 use std::sync::Arc;
 use terrace_vfs::Vfs;
@@ -27,13 +25,13 @@ impl LogWriter for NullLog {
         if let Some(old) = &options.recycle {
             vfs.remove(old)?;
         }
-        Ok(NullLog { len: FILE_HEADER_BYTES, synced: 0 })
+        Ok(NullLog { len: FILE_HEADER_BYTES as u64, synced: 0 })
     }
 
     #[inline]
     fn append(&mut self, parts: &[&[u8]]) -> Result<u64> {
         let offset = self.len;
-        self.len += (HEADER_BYTES + payload_bytes(parts)?) as u64;
+        self.len += (RECORD_HEADER_BYTES + RecordEncoder::payload_bytes(parts)?) as u64;
         Ok(offset)
     }
 
@@ -55,6 +53,6 @@ impl LogWriter for NullLog {
     }
 
     fn close(self) -> Result<u64> {
-        Ok(self.len + HEADER_BYTES as u64)
+        Ok(self.len + RECORD_HEADER_BYTES as u64)
     }
 }

@@ -24,16 +24,15 @@
 //!
 //! Invariants: 24 zero bytes are no header (kind zero does not exist); a durable mark never exceeds its record's offset.
 
-/// Length of a record's header.
-pub(crate) const HEADER_BYTES: usize = 24;
+use crate::FILE_HEADER_BYTES;
+pub(crate) use crate::RECORD_HEADER_BYTES as HEADER_BYTES;
+
 /// The version of this format.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 /// The first bytes of the file header's payload.
 pub(crate) const MAGIC: [u8; 8] = *b"TERRALOG";
 /// Length of the file header's payload: magic, version, the log's whole number.
-pub(crate) const FILE_HEADER_PAYLOAD_BYTES: usize = 8 + 4 + 8;
-/// Length of the file header record, which is where the first data record begins.
-pub(crate) const FILE_HEADER_BYTES: u64 = (HEADER_BYTES + FILE_HEADER_PAYLOAD_BYTES) as u64;
+pub(crate) const FILE_HEADER_PAYLOAD_BYTES: usize = FILE_HEADER_BYTES - HEADER_BYTES;
 
 const MARK_MAX: u64 = (1 << 56) - 1;
 

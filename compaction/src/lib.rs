@@ -51,8 +51,8 @@
 //!
 //! # Features
 //!
-//! * `leveled` (default): [`LeveledPicker`].
-//! * `tiered` (default): [`TieredPicker`].
+//! * `leveled` (default): `LeveledPicker`.
+//! * `tiered` (default): `TieredPicker`.
 //! * `testing`: the module `testing` with the conformance suite, trees as text, a model tree and a simulator.
 //!
 //! Without any, the crate is the trait and its words.

@@ -19,7 +19,7 @@ pub fn check_crashes<L: LogWriter>() {
     }
     for recycled in [false, true] {
         what_is_handed_over_survives_the_process::<L>(recycled);
-        for seed in 0..300 {
+        for seed in 0..120 {
             a_power_cut_leaves_a_prefix_that_holds_all_synced_records::<L>(seed, recycled);
         }
     }
@@ -45,7 +45,7 @@ impl<L: LogWriter> Script<L> {
         if recycled {
             let old = Path::new("old");
             let mut log = L::create(&shared, old, options(1, 0)).expect("create");
-            for seed in 0..200 {
+            for seed in 0..60 {
                 log.append(&[&payload(seed, 50)]).expect("append");
             }
             log.close().expect("close");

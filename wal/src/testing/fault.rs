@@ -63,7 +63,7 @@ fn drive<L: LogWriter>(vfs: &Arc<dyn Vfs>, outcome: &mut Outcome) -> Result<(), 
     let create = CreateLog { number: 2, preallocate_bytes: 1 << 16, recycle: None };
     let mut log = L::create(vfs, Path::new(PATH), create)?;
     outcome.disk.sync_dir(Path::new("")).expect("sync the folder");
-    for (step, bytes) in [100, 40_000, 60_000, 10].into_iter().enumerate() {
+    for (step, bytes) in [100, 4_000, 66_000, 10].into_iter().enumerate() {
         let record = payload(step as u64, bytes);
         outcome.appended.push(record.clone());
         let result =

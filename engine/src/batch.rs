@@ -96,13 +96,7 @@ impl WriteBatch {
         self.keyspaces.clear();
     }
 
-    pub(crate) fn push(
-        &mut self,
-        keyspace: KeyspaceId,
-        kind: Kind,
-        key: &[u8],
-        value: &[u8],
-    ) -> &mut Self {
+    pub(crate) fn push(&mut self, keyspace: KeyspaceId, kind: Kind, key: &[u8], value: &[u8]) -> &mut Self {
         if self.refused.is_some() {
             return self;
         }
@@ -132,11 +126,7 @@ impl WriteBatch {
     pub(crate) fn checked(&self) -> Result<Ops<'_>> {
         match &self.refused {
             Some(error) => Err(error.clone()),
-            None => Ok(Ops::Encoded {
-                bytes: &self.bytes,
-                count: self.count,
-                keyspaces: &self.keyspaces,
-            }),
+            None => Ok(Ops::Encoded { bytes: &self.bytes, count: self.count, keyspaces: &self.keyspaces }),
         }
     }
 }

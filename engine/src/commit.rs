@@ -296,12 +296,7 @@ impl<P: Parts> Shared<P> {
         }
     }
 
-    fn lead(
-        self: &Arc<Self>,
-        ops: Ops<'_>,
-        durability: Durability,
-        followers: Followers<P>,
-    ) -> Result<()> {
+    fn lead(self: &Arc<Self>, ops: Ops<'_>, durability: Durability, followers: Followers<P>) -> Result<()> {
         let pass_on = PassOn { shared: self };
         let mut lead = locked(&self.commit.lead);
         if followers.0.is_empty() {
@@ -464,7 +459,8 @@ impl<P: Parts> Shared<P> {
         let logs = self.logs().bytes() + lead.log.as_ref().map_or(0, LogWriter::len_bytes);
         if logs > self.options.log_bytes_max {
             let oldest = trees.values().min_by_key(|tree| tree.first_log(None));
-            let quiet = oldest.filter(|tree| tree.first_log(None) == tree.view().active.first_log.load(Ordering::Acquire));
+            let quiet = oldest
+                .filter(|tree| tree.first_log(None) == tree.view().active.first_log.load(Ordering::Acquire));
             if let Some(tree) = quiet {
                 self.seal_memtable(lead, tree)?;
             }
@@ -564,8 +560,7 @@ impl<P: Parts> Shared<P> {
         group.remaining.fetch_sub(1, Ordering::AcqRel);
         self.advance(&mut publishing);
         while self.visible.load(Ordering::Acquire) < group.last {
-            publishing =
-                self.commit.published.wait(publishing).unwrap_or_else(PoisonError::into_inner);
+            publishing = self.commit.published.wait(publishing).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -600,10 +595,7 @@ impl<P: Parts> Drop for PassOn<'_, P> {
     }
 }
 
-fn take_followers<P: Parts>(
-    waiting: &mut VecDeque<Arc<Request<P>>>,
-    mut bytes: usize,
-) -> Followers<P> {
+fn take_followers<P: Parts>(waiting: &mut VecDeque<Arc<Request<P>>>, mut bytes: usize) -> Followers<P> {
     let mut followers = Vec::new();
     while bytes < GROUP_BYTES_MAX
         && let Some(request) = waiting.pop_front()
@@ -629,14 +621,11 @@ impl<P: Parts> Drop for Followers<P> {
 }
 
 /// One record for the whole group. A lone operation goes from the caller's memory into the log without a copy between.
-fn append_group<'a, P: Parts>(
+fn append_group<'a, P: Parts + 'a>(
     log: &mut P::Log,
     (previous, durable): (SeqNo, SeqNo),
     members: impl Iterator<Item = &'a Member<'a, P>> + Clone,
-) -> Result<()>
-where
-    P: 'a,
-{
+) -> Result<()> {
     let head = payload::head(payload::GROUP, previous, durable);
     let mut alone = members.clone();
     if let (Some(member), None) = (alone.next(), alone.next())
@@ -659,15 +648,12 @@ where
     append_encoded(log, &head, &heads, members)
 }
 
-fn append_encoded<'a, P: Parts>(
+fn append_encoded<'a, P: Parts + 'a>(
     log: &mut P::Log,
     head: &[u8],
     heads: &[[u8; payload::BATCH_HEAD_BYTES]],
     members: impl Iterator<Item = &'a Member<'a, P>>,
-) -> Result<()>
-where
-    P: 'a,
-{
+) -> Result<()> {
     let mut parts: Vec<&[u8]> = Vec::with_capacity(1 + 2 * heads.len());
     parts.push(head);
     let encoded = members.filter_map(|member| match member.ops {

@@ -232,8 +232,11 @@ impl<P: Parts> Merge<P> {
         let mut older: OlderTables = shape.older_tables(&task.inputs, &task.output).map_err(invalid)?;
         let boundaries = shared.snapshots.boundaries(|| shared.visible());
         let options = CursorOptions { fill_cache: false, readahead_bytes: READAHEAD_BYTES };
-        let sources =
-            version.runs.iter().filter_map(|run| inputs_of(run, task)).map(|run| RunCursor::new(run, options));
+        let sources = version
+            .runs
+            .iter()
+            .filter_map(|run| inputs_of(run, task))
+            .map(|run| RunCursor::new(run, options));
         let mut cursor = MergeCursor::new(sources.collect());
         cursor.seek_to_first()?;
         let cutter = OutputCutter::new(

@@ -9,13 +9,12 @@ use terrace_memtable::MemTable;
 
 use crate::batch::{KeyspaceId, Ops};
 use crate::manifest::edit::Edit;
-use crate::shared::Shared;
 use crate::shape::TreeShape;
+use crate::shared::Shared;
 use crate::tree::Tree;
 use crate::version::View;
 use crate::{
-    Builder, Durability, Error, Iter, Keyspace, Parts, RecoverySummary, Result, Snapshot, Stats,
-    WriteBatch,
+    Builder, Durability, Error, Iter, Keyspace, Parts, RecoverySummary, Result, Snapshot, Stats, WriteBatch,
 };
 
 /// The keyspace that is always there, and that the methods of [`Engine`] work on.
@@ -362,10 +361,7 @@ impl<P: Parts> Shared<P> {
     fn close_files(&self) -> Result<()> {
         let mut edits = self.close_all_logs()?;
         let mut manifest = self.manifest();
-        edits.push(Edit::Counters {
-            next_file: self.next_file_number(),
-            last_seqno: self.visible(),
-        });
+        edits.push(Edit::Counters { next_file: self.next_file_number(), last_seqno: self.visible() });
         manifest.append(&edits)?;
         manifest.close()
     }

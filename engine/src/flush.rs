@@ -86,8 +86,7 @@ impl<P: Parts> Flush<P> {
         let Ok(()) = cursor.seek_to_first();
         let nothing: NothingBelow = |_| false;
         // Level 0 has no next level to line up with: the cut is by size alone.
-        let cutter =
-            OutputCutter::new(CutOptions::for_target(shared.options.table_bytes * 2), Vec::new());
+        let cutter = OutputCutter::new(CutOptions::for_target(shared.options.table_bytes * 2), Vec::new());
         Flush {
             tree: Arc::clone(tree),
             survivors: Survivors::new(cursor, &boundaries, nothing),
@@ -137,8 +136,7 @@ impl<P: Parts> Flush<P> {
         }
         let (floor, previous) = shared.log_floor(Some(&self.mem));
         let upto = shared.newest_log_of(&self.mem);
-        let mut edits =
-            shared.close_needed_logs(floor, upto).map_err(|error| shared.fail(error))?;
+        let mut edits = shared.close_needed_logs(floor, upto).map_err(|error| shared.fail(error))?;
         edits.push(Edit::LogFloor { number: floor, previous });
         let run = RunId(shared.new_file_number());
         let output = Output::NewRun { level: 0, run: Some(run) };
@@ -147,14 +145,11 @@ impl<P: Parts> Flush<P> {
         let shape = ShapeEdit { removed: Vec::new(), added };
         let (keyspace, flushed) = (self.tree.id, self.mem.last_seqno());
         edits.push(Edit::Tree { keyspace, flushed, shape: shape.clone() });
-        if let Err(error) = shared.record(&mut manifest, &mut edits) {
-            // Whether the record reached the disk is unknown, so the files must stay for the next open to decide.
-            return Err(error);
-        }
+        // After an error it is unknown whether the record reached the disk, so the files stay for the next open to decide.
+        shared.record(&mut manifest, &mut edits)?;
         self.tree.swap_view(|view| {
             let version = Arc::new(view.version.apply(&shape, tables)?);
-            let sealed =
-                view.sealed.iter().filter(|mem| !Arc::ptr_eq(mem, &self.mem)).cloned().collect();
+            let sealed = view.sealed.iter().filter(|mem| !Arc::ptr_eq(mem, &self.mem)).cloned().collect();
             Ok(View { active: Arc::clone(&view.active), sealed, version })
         })?;
         drop(manifest);

@@ -165,7 +165,10 @@ impl<P: Parts> Iter<P> {
         }
     }
 
-    fn step(&mut self, step: impl FnOnce(&mut Open<P>) -> Result<Option<KeyValue>>) -> Option<Result<KeyValue>> {
+    fn step(
+        &mut self,
+        step: impl FnOnce(&mut Open<P>) -> Result<Option<KeyValue>>,
+    ) -> Option<Result<KeyValue>> {
         match &mut self.state {
             State::Failed(error) => Some(Err(error.clone())),
             State::Open(open) => match step(open) {
@@ -182,8 +185,7 @@ impl<P: Parts> Iter<P> {
 impl<P: Parts> Open<P> {
     fn cursor(&self, options: CursorOptions) -> MergeCursor<Source<P>> {
         let mems = self.view.mems().filter(|mem| !mem.table.is_empty());
-        let mut sources: Vec<_> =
-            mems.map(|mem| Source::Mem(Arc::clone(&mem.table).cursor())).collect();
+        let mut sources: Vec<_> = mems.map(|mem| Source::Mem(Arc::clone(&mem.table).cursor())).collect();
         let runs = self.view.version.runs.iter();
         sources.extend(runs.map(|run| Source::Run(RunCursor::new(Arc::clone(run), options))));
         MergeCursor::new(sources)

@@ -47,9 +47,7 @@ impl Allowance {
 /// The rate in force; `None` where there is no limit.
 fn bytes_per_second(rate: &CompactionRate, pressure: f64, unix_seconds: u64) -> Option<f64> {
     let hour = (unix_seconds / 3600 % 24) as u8;
-    let quiet = rate.quiet_hours.as_ref().is_some_and(|hours| {
-        if hours.start <= hours.end { hours.contains(&hour) } else { hour >= hours.start || hour < hours.end }
-    });
+    let quiet = rate.quiet_hours.is_some_and(|hours| hours.contain(hour));
     if quiet || pressure >= 1.0 {
         return None;
     }
@@ -59,10 +57,12 @@ fn bytes_per_second(rate: &CompactionRate, pressure: f64, unix_seconds: u64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::QuietHours;
 
     #[test]
     fn the_rate_rises_with_pressure_and_is_lifted_in_quiet_hours() {
-        let rate = CompactionRate { bytes_per_second: 100, quiet_hours: Some(22..4) };
+        let rate =
+            CompactionRate { bytes_per_second: 100, quiet_hours: Some(QuietHours { from: 22, until: 4 }) };
         let at = |hour: u64, pressure| bytes_per_second(&rate, pressure, hour * 3600);
         assert_eq!(at(12, 0.0), Some(100.0));
         assert_eq!(at(12, 0.5), Some(450.0));

@@ -67,8 +67,7 @@ impl<P: Parts> Shared<P> {
     /// Makes a log file and syncs the folder, so that the log's name is durable before anything in it is.
     pub(crate) fn make_log(&self, number: u64, recycle: Option<PathBuf>) -> Result<P::Log> {
         let path = self.path_of(FileName::Log(number));
-        let create =
-            CreateLog { number, preallocate_bytes: self.options.log_preallocate_bytes, recycle };
+        let create = CreateLog { number, preallocate_bytes: self.options.log_preallocate_bytes, recycle };
         let log = P::create_log(&self.options, &self.vfs, &path, create)?;
         self.vfs.sync_dir(&self.dir)?;
         Ok(log)
@@ -128,8 +127,7 @@ impl<P: Parts> Shared<P> {
     pub(crate) fn log_floor(&self, skip: Option<&Arc<crate::version::Mem<P>>>) -> (u64, SeqNo) {
         // The active log is read first: a write that begins meanwhile goes to it or to a later one.
         let (active, active_previous) = self.commit.active_log();
-        let needed =
-            self.trees.load().values().map(|tree| tree.first_log(skip)).min().unwrap_or(u64::MAX);
+        let needed = self.trees.load().values().map(|tree| tree.first_log(skip)).min().unwrap_or(u64::MAX);
         if needed >= active {
             return (active, active_previous);
         }
@@ -241,8 +239,7 @@ pub(crate) mod payload {
             if self.rest.is_empty() {
                 return Ok(None);
             }
-            let (head, rest) =
-                self.rest.split_at_checked(BATCH_HEAD_BYTES).ok_or("batch head cut short")?;
+            let (head, rest) = self.rest.split_at_checked(BATCH_HEAD_BYTES).ok_or("batch head cut short")?;
             let first = seqno(&head[..8])?;
             let count = u32_of(&head[8..12]);
             let (ops, rest) = rest.split_at_checked(u32_of(&head[12..]) as usize).ok_or("batch cut short")?;

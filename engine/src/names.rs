@@ -82,7 +82,8 @@ mod tests {
             let text = path.file_name().and_then(|text| text.to_str()).unwrap_or_default();
             assert_eq!(FileName::parse(text), Some(name));
         }
-        for stranger in ["", ".DS_Store", "1.log", "000001.ldb", "MANIFEST-", "MANIFEST-0x0001", "+00001.sst"] {
+        for stranger in ["", ".DS_Store", "1.log", "000001.ldb", "MANIFEST-", "MANIFEST-0x0001", "+00001.sst"]
+        {
             assert_eq!(FileName::parse(stranger), None, "{stranger}");
         }
     }

@@ -1,6 +1,5 @@
 //! How a database is set up. Plain data with documented defaults; [`Options::check`] says what does not fit together.
 
-use std::ops::Range;
 use std::time::Duration;
 use terrace_bloom::FilterId;
 use terrace_sstable::{Compression, FilterOptions};
@@ -34,8 +33,27 @@ pub struct CompactionRate {
     /// The rate while writers feel no pressure, in bytes a second. It rises with the pressure up to eight times this, so that
     /// compaction catches up before writers must wait.
     pub bytes_per_second: u64,
-    /// Hours of the day (UTC) in which there is no limit.
-    pub quiet_hours: Option<Range<u8>>,
+    /// Hours of the day in which there is no limit.
+    pub quiet_hours: Option<QuietHours>,
+}
+
+/// Hours of the day, UTC, from one full hour until another; may span midnight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuietHours {
+    /// The first hour, 0 to 23.
+    pub from: u8,
+    /// The hour that is no longer quiet, 0 to 23. Equal to `from`: none is.
+    pub until: u8,
+}
+
+impl QuietHours {
+    pub(crate) fn contain(self, hour: u8) -> bool {
+        if self.from <= self.until {
+            (self.from..self.until).contains(&hour)
+        } else {
+            hour >= self.from || hour < self.until
+        }
+    }
 }
 
 /// How a database is set up.
@@ -90,8 +108,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let deep = if cfg!(feature = "lz4") { Compression::Lz4 } else { Compression::None };
-        let filter = cfg!(feature = "preset")
-            .then_some(FilterOptions { id: FilterId::BLOCKED, bits_per_key: 10.0 });
+        let filter =
+            cfg!(feature = "preset").then_some(FilterOptions { id: FilterId::BLOCKED, bits_per_key: 10.0 });
         Options {
             memtable_bytes: 64 << 20,
             memtables_max: 4,

@@ -32,7 +32,6 @@ impl<P: Parts> Outputs<P> {
             compression: from.compression_at(level),
             filter: from.filter,
             created_at_unix_seconds: shared.clock.unix_seconds(),
-            ..TableOptions::default()
         };
         Outputs {
             shared: Arc::clone(shared),

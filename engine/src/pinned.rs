@@ -31,11 +31,7 @@ impl<M> AsRef<[u8]> for Pinned<M> {
 }
 
 /// The newest version of `user_key` in `table` at or below `seqno`, its value shared when long.
-pub(crate) fn get<M: MemTable>(
-    table: &Arc<M>,
-    user_key: &[u8],
-    seqno: SeqNo,
-) -> Option<(Kind, Bytes)> {
+pub(crate) fn get<M: MemTable>(table: &Arc<M>, user_key: &[u8], seqno: SeqNo) -> Option<(Kind, Bytes)> {
     let found = table.get(user_key, seqno)?;
     let value = if found.value.len() < SHARE_BYTES_MIN {
         Bytes::copy_from_slice(found.value)

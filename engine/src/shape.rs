@@ -66,13 +66,19 @@ impl fmt::Display for KeyspaceShape {
             let state = if number == 0 { "active" } else { "sealed" };
             writeln!(f, "  memtable {state}  {versions:>9} versions  {:>10}", b(*bytes))?;
         }
-        for (number, level) in self.shape.levels.iter().enumerate().filter(|(_, level)| !level.runs.is_empty()) {
+        for (number, level) in
+            self.shape.levels.iter().enumerate().filter(|(_, level)| !level.runs.is_empty())
+        {
             for run in &level.runs {
                 let versions: u64 = run.tables.iter().map(|table| table.entries).sum();
                 let tombstones: u64 = run.tables.iter().map(|table| table.tombstones).sum();
                 let (first, last) = (run.tables.first(), run.tables.last());
                 let range = first.zip(last).map_or(String::new(), |(first, last)| {
-                    format!("{} .. {}", key_for_people(&first.smallest_key), key_for_people(&last.largest_key))
+                    format!(
+                        "{} .. {}",
+                        key_for_people(&first.smallest_key),
+                        key_for_people(&last.largest_key)
+                    )
                 });
                 writeln!(
                     f,

@@ -218,11 +218,7 @@ impl<P: Parts> Shared<P> {
 
     /// The keyspace's tree.
     pub(crate) fn tree(&self, id: KeyspaceId) -> Result<Arc<Tree<P>>> {
-        self.trees
-            .load()
-            .get(&id)
-            .cloned()
-            .ok_or_else(|| Error::KeyspaceRemoved(format!("number {}", id.0)))
+        self.trees.load().get(&id).cloned().ok_or_else(|| Error::KeyspaceRemoved(format!("number {}", id.0)))
     }
 
     /// Gives the cache what the budget leaves it: memtables (and one more about to be begun) and table metadata come first.

@@ -104,11 +104,7 @@ impl<P: Parts> Snapshot<P> {
     }
 
     /// What lies in a range of keys of `keyspace`.
-    pub fn range_in<K: AsRef<[u8]>, R: RangeBounds<K>>(
-        &self,
-        keyspace: &Keyspace<P>,
-        range: R,
-    ) -> Iter<P> {
+    pub fn range_in<K: AsRef<[u8]>, R: RangeBounds<K>>(&self, keyspace: &Keyspace<P>, range: R) -> Iter<P> {
         match self.tree_of(keyspace) {
             Ok(tree) => Iter::new(&self.shared, tree, Some(self.seqno), &range),
             Err(error) => Iter::failed(error),

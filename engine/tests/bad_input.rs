@@ -2,9 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use terrace::{
-    Db, DefaultParts, Durability, Error, KEY_BYTES_MAX, Options, VALUE_BYTES_MAX, WriteBatch,
-};
+use terrace::{Db, DefaultParts, Durability, Error, KEY_BYTES_MAX, Options, VALUE_BYTES_MAX, WriteBatch};
 use terrace_vfs::{Fault, FaultRule, FaultVfs, MemVfs, Operation, RealVfs, Vfs};
 use terrace_wal::LogKind;
 

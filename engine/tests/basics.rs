@@ -39,7 +39,11 @@ fn everything_is_there_after_reopen_whether_closed_or_dropped() {
         for old in 0..round {
             for key in 0..500 {
                 let value = db.get(format!("{old}-{key:04}")).unwrap();
-                assert_eq!(value.as_deref(), Some(vec![b'x'; key % 300].as_slice()), "round {round}: {old}-{key}");
+                assert_eq!(
+                    value.as_deref(),
+                    Some(vec![b'x'; key % 300].as_slice()),
+                    "round {round}: {old}-{key}"
+                );
             }
         }
         for key in 0..500 {
@@ -146,8 +150,7 @@ fn many_writers_lose_nothing() {
             let db = &db;
             scope.spawn(move || {
                 for key in 0..2000 {
-                    let durability =
-                        if key % 100 == 0 { Durability::Synced } else { Durability::PageCache };
+                    let durability = if key % 100 == 0 { Durability::Synced } else { Durability::PageCache };
                     let mut batch = WriteBatch::new();
                     batch.put(format!("{thread}-{key}-a"), "a").put(format!("{thread}-{key}-b"), "b");
                     db.write_with(batch, durability).unwrap();

@@ -1,4 +1,5 @@
 //! Damaged bytes: an error that names file and offset, or no harm; never a panic, a wrong value or a silent loss.
+#![expect(clippy::print_stdout, reason = "tests say how much they tried")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,10 @@ fn judge(mem: &MemVfs, path: &Path, state: &State, what: &str) -> bool {
     let check = |error: &Error| {
         let text = error.to_string();
         // A manifest cut between two records is one of an earlier time, and what no longer fits it is named.
-        let names_it = what.contains(" cut to ") || text.contains(&name) || text.contains("CURRENT") || text.contains("MANIFEST");
+        let names_it = what.contains(" cut to ")
+            || text.contains(&name)
+            || text.contains("CURRENT")
+            || text.contains("MANIFEST");
         assert!(names_it, "{what}: the error does not name {name}: {text}");
     };
     let db = match open(mem) {
@@ -179,8 +183,11 @@ fn a_missing_file_is_noticed() {
 #[test]
 fn an_older_table_under_a_newer_name_is_noticed() {
     let (mem, _) = small_database(true);
-    let tables: Vec<_> =
-        mem.files().into_iter().filter(|(path, _)| path.extension().is_some_and(|ext| ext == "sst")).collect();
+    let tables: Vec<_> = mem
+        .files()
+        .into_iter()
+        .filter(|(path, _)| path.extension().is_some_and(|ext| ext == "sst"))
+        .collect();
     let [(_, first), (second, _), ..] = tables.as_slice() else { panic!("two tables expected") };
     mem.corrupt(second, |bytes| bytes.clone_from(first)).unwrap();
     let opened = open(&mem);

@@ -1,6 +1,7 @@
 //! Real processes: a writer killed at a random moment loses nothing that it acknowledged.
 //!
 //! The writer is this test program itself, started again with an environment variable; it acknowledges each write on its standard output.
+#![expect(clippy::print_stdout, reason = "tests say how much they tried")]
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -30,12 +31,12 @@ fn write_until_killed(dir: &Path, log: LogKind, from: u64) {
     for number in from.. {
         let mut batch = WriteBatch::new();
         let value = format!("{number} {}", "v".repeat(number as usize % 200));
-        batch
-            .put(format!("a{:04}", number % 997), &value)
-            .put(format!("n{number:010}"), &value)
-            .put_in(&other, format!("n{number:010}"), &value);
-        let durability =
-            if number % 50 == 0 { Durability::Synced } else { Durability::PageCache };
+        batch.put(format!("a{:04}", number % 997), &value).put(format!("n{number:010}"), &value).put_in(
+            &other,
+            format!("n{number:010}"),
+            &value,
+        );
+        let durability = if number % 50 == 0 { Durability::Synced } else { Durability::PageCache };
         db.write_with(batch, durability).unwrap();
         writeln!(out, "{number}").unwrap();
         out.flush().unwrap();
@@ -82,10 +83,8 @@ fn kill_rounds(log: LogKind, rounds: u64, seed: u64) {
 fn check(dir: &Path, log: LogKind, acknowledged: Option<u64>, round: u64) -> u64 {
     let db = open(dir, log);
     let other = db.keyspace("other").unwrap();
-    let numbers: Vec<u64> = db
-        .prefix("n")
-        .map(|kv| String::from_utf8_lossy(&kv.unwrap().0[1..]).parse().unwrap())
-        .collect();
+    let numbers: Vec<u64> =
+        db.prefix("n").map(|kv| String::from_utf8_lossy(&kv.unwrap().0[1..]).parse().unwrap()).collect();
     let last = numbers.last().copied();
     assert!(last >= acknowledged, "round {round}: {acknowledged:?} was acknowledged, {last:?} is the last");
     let count = last.map_or(0, |last| last + 1);

@@ -9,6 +9,7 @@
 mod bench;
 mod ci;
 mod deps;
+mod dump;
 mod features;
 mod package;
 mod process;
@@ -30,7 +31,7 @@ struct Verb {
 }
 
 const VERBS: &[Verb] =
-    &[test::VERB, bench::VERB, ci::VERB, tidy::VERB, features::VERB, deps::VERB, package::VERB];
+    &[test::VERB, bench::VERB, ci::VERB, tidy::VERB, features::VERB, deps::VERB, package::VERB, dump::VERB];
 
 fn main() -> ExitCode {
     let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();

@@ -13,17 +13,38 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Edit {
     /// What wrote this database. First in every manifest.
-    Identity { format_version: u32, table_format: String },
+    Identity {
+        format_version: u32,
+        table_format: String,
+    },
     /// No file number at or above `next_file` and no sequence number above `last_seqno` is in use.
-    Counters { next_file: u64, last_seqno: SeqNo },
+    Counters {
+        next_file: u64,
+        last_seqno: SeqNo,
+    },
     /// Logs below `number` are not needed. `previous` is the last logged sequence number before that log.
-    LogFloor { number: u64, previous: SeqNo },
+    LogFloor {
+        number: u64,
+        previous: SeqNo,
+    },
     /// The log's final length; all of it is durable. Zero for a log that is not to be replayed.
-    LogClosed { number: u64, bytes: u64 },
-    CreateKeyspace { id: KeyspaceId, name: String },
-    RemoveKeyspace { id: KeyspaceId },
+    LogClosed {
+        number: u64,
+        bytes: u64,
+    },
+    CreateKeyspace {
+        id: KeyspaceId,
+        name: String,
+    },
+    RemoveKeyspace {
+        id: KeyspaceId,
+    },
     /// A flush or a compaction. Everything of the keyspace up to `flushed` is in tables.
-    Tree { keyspace: KeyspaceId, flushed: SeqNo, shape: ShapeEdit },
+    Tree {
+        keyspace: KeyspaceId,
+        flushed: SeqNo,
+        shape: ShapeEdit,
+    },
 }
 
 const IDENTITY: u8 = 1;
@@ -160,11 +181,7 @@ fn decode(rest: &mut &[u8]) -> Result<Edit, &'static str> {
         LOG_CLOSED => Edit::LogClosed { number: number(rest)?, bytes: number(rest)? },
         CREATE_KEYSPACE => Edit::CreateKeyspace { id: keyspace(rest)?, name: text(rest)? },
         REMOVE_KEYSPACE => Edit::RemoveKeyspace { id: keyspace(rest)? },
-        TREE => Edit::Tree {
-            keyspace: keyspace(rest)?,
-            flushed: seqno(rest)?,
-            shape: decode_shape(rest)?,
-        },
+        TREE => Edit::Tree { keyspace: keyspace(rest)?, flushed: seqno(rest)?, shape: decode_shape(rest)? },
         _ => return Err("unknown kind of edit"),
     })
 }
@@ -233,8 +250,7 @@ mod tests {
             removed: vec![TableId(1), TableId(300)],
             added: Some((output, vec![Arc::new(table.clone())])),
         };
-        let tree =
-            |shape| Edit::Tree { keyspace: KeyspaceId(2), flushed: SeqNo::new(77), shape };
+        let tree = |shape| Edit::Tree { keyspace: KeyspaceId(2), flushed: SeqNo::new(77), shape };
         vec![
             Edit::Identity { format_version: 1, table_format: "block".into() },
             Edit::Counters { next_file: 12, last_seqno: SeqNo::new(99) },

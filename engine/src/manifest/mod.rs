@@ -180,8 +180,7 @@ pub(crate) fn read_state(
     let mut state = State::default();
     let mut first = true;
     while let Some(record) = reader.next()? {
-        let damaged =
-            |what: String| Error::Corruption { file: path.clone(), offset: record.offset, what };
+        let damaged = |what: String| Error::Corruption { file: path.clone(), offset: record.offset, what };
         let edits = Edit::decode_all(record.payload).map_err(|what| match version_of(record.payload) {
             Some(found) if found > FORMAT_VERSION => {
                 Error::UnsupportedVersion { file: path.clone(), found, supported: FORMAT_VERSION }
@@ -218,12 +217,10 @@ fn check_identity(path: &Path, first: Option<&Edit>, opening: &str) -> Result<()
                 supported: FORMAT_VERSION,
             })
         }
-        Some(Edit::Identity { table_format, .. }) if table_format != opening => {
-            Err(Error::PartsMismatch {
-                written: format!("table format `{table_format}`"),
-                opening: format!("table format `{opening}`"),
-            })
-        }
+        Some(Edit::Identity { table_format, .. }) if table_format != opening => Err(Error::PartsMismatch {
+            written: format!("table format `{table_format}`"),
+            opening: format!("table format `{opening}`"),
+        }),
         Some(Edit::Identity { .. }) => Ok(()),
         _ => Err(Error::Corruption {
             file: path.to_owned(),

@@ -89,10 +89,7 @@ impl State {
     /// Edits that make this state from nothing: what a new manifest begins with.
     pub(crate) fn snapshot(&self) -> Vec<Edit> {
         let mut edits = vec![
-            Edit::Identity {
-                format_version: self.format_version,
-                table_format: self.table_format.clone(),
-            },
+            Edit::Identity { format_version: self.format_version, table_format: self.table_format.clone() },
             Edit::Counters { next_file: self.next_file, last_seqno: self.last_seqno },
             Edit::LogFloor { number: self.log_floor, previous: self.log_previous },
         ];

@@ -147,17 +147,18 @@ impl<P: Parts> Opening<P> {
 
     fn lock(&self) -> Result<Box<dyn FileLock>> {
         let path = FileName::Lock.in_dir(&self.dir);
-        self.vfs.lock(&path).map_err(|error| {
-            if error.is_locked() { Error::Locked { path } } else { error.into() }
-        })
+        self.vfs.lock(&path).map_err(
+            |error| {
+                if error.is_locked() { Error::Locked { path } } else { error.into() }
+            },
+        )
     }
 
     fn list(&self) -> Result<Listing> {
         let entries = self.vfs.list(&self.dir).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotADirectory => Error::NotADatabase {
-                path: self.dir.clone(),
-                what: "it is a file, not a folder".to_owned(),
-            },
+            std::io::ErrorKind::NotADirectory => {
+                Error::NotADatabase { path: self.dir.clone(), what: "it is a file, not a folder".to_owned() }
+            }
             _ => error.into(),
         })?;
         let mut listing = Listing::default();
@@ -202,8 +203,7 @@ impl<P: Parts> Opening<P> {
         trash: &Arc<Trash>,
     ) -> Result<Arc<Table<P>>> {
         let path = FileName::Table(meta.id.0).in_dir(&self.dir);
-        let damaged =
-            |what: String| Error::Corruption { file: path.clone(), offset: 0, what };
+        let damaged = |what: String| Error::Corruption { file: path.clone(), offset: 0, what };
         let file = self.vfs.open(&path).map_err(|error| {
             if error.is_not_found() { damaged("the table is missing".to_owned()) } else { error.into() }
         })?;
@@ -332,11 +332,8 @@ impl<P: Parts> Opening<P> {
             return Ok(None);
         }
         let path = FileName::Log(number).in_dir(&self.dir);
-        let create = CreateLog {
-            number,
-            preallocate_bytes: self.options.log_preallocate_bytes,
-            recycle: None,
-        };
+        let create =
+            CreateLog { number, preallocate_bytes: self.options.log_preallocate_bytes, recycle: None };
         let mut log = P::create_log(&self.options, &self.vfs, &path, create)?;
         log.append(&[&payload::head(payload::START, last_logged, last_logged)])?;
         log.hand_over()?;

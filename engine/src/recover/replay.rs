@@ -145,7 +145,10 @@ impl<P: Parts> Replay<P> {
         if payload.previous != self.last_logged {
             match mode {
                 RecoveryMode::Salvage => {
-                    let what = format!("records between #{} and #{} are missing", self.last_logged, payload.previous);
+                    let what = format!(
+                        "records between #{} and #{} are missing",
+                        self.last_logged, payload.previous
+                    );
                     self.dropped.push(DroppedBytes { path: path.to_owned(), offset, bytes: 0, what });
                 }
                 RecoveryMode::DropTornTail => {

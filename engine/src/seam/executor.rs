@@ -160,9 +160,7 @@ fn work(pool: &Pool, lanes: &[Lane]) {
         let Some((lane, mut job)) = queues.take(now, lanes) else {
             let due = queues.delayed.peek().map(|Reverse(delayed)| delayed.due.saturating_sub(now));
             queues = match due {
-                Some(wait) => {
-                    pool.work.wait_timeout(queues, wait).unwrap_or_else(PoisonError::into_inner).0
-                }
+                Some(wait) => pool.work.wait_timeout(queues, wait).unwrap_or_else(PoisonError::into_inner).0,
                 None => pool.work.wait(queues).unwrap_or_else(PoisonError::into_inner),
             };
             continue;
@@ -212,12 +210,8 @@ impl Executor for ThreadPool {
         while !ready() {
             // The time limit covers conditions that change without a notice, such as the passing of time.
             let limit = Duration::from_millis(50);
-            generation = self
-                .pool
-                .changed
-                .wait_timeout(generation, limit)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            generation =
+                self.pool.changed.wait_timeout(generation, limit).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

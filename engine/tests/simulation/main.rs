@@ -3,6 +3,7 @@
 //! Every seed draws options, operations, interleavings of background jobs, faults and crashes. After a crash the database must hold the state
 //! after some prefix of the commit order that reaches at least to the last write acknowledged as durable: for the death of a process, to the last write
 //! acknowledged at all.
+#![expect(clippy::print_stdout, reason = "tests say how much they tried")]
 
 mod model;
 mod world;

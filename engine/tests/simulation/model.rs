@@ -105,8 +105,14 @@ impl History {
         format!(
             "the state found is that after no prefix of {} batches (at least {at_least}); against the least one, missing or other: {:?}; new: {:?}",
             self.since.len(),
-            missing.take(5).map(|(key, value)| (key.0, key.1.escape_ascii().to_string(), value.len())).collect::<Vec<_>>(),
-            extra.take(5).map(|(key, value)| (key.0, key.1.escape_ascii().to_string(), value.len())).collect::<Vec<_>>(),
+            missing
+                .take(5)
+                .map(|(key, value)| (key.0, key.1.escape_ascii().to_string(), value.len()))
+                .collect::<Vec<_>>(),
+            extra
+                .take(5)
+                .map(|(key, value)| (key.0, key.1.escape_ascii().to_string(), value.len()))
+                .collect::<Vec<_>>(),
         )
     }
 }

@@ -254,7 +254,8 @@ impl World {
             if self.random.random_bool(0.3) {
                 self.machine.executor.run_one();
             }
-            let expected = if back || expected.is_empty() { expected.pop() } else { Some(expected.remove(0)) };
+            let expected =
+                if back || expected.is_empty() { expected.pop() } else { Some(expected.remove(0)) };
             match found {
                 Some(Err(error)) => {
                     self.settle(&Err::<(), _>(error));
@@ -389,7 +390,8 @@ impl World {
         let at = self.random.random_range(0..20);
         let sync_only = self.random.random_bool(0.4);
         let rule = if sync_only {
-            FaultRule::new(Fault::SyncLosesData).when(|attempt| attempt.operation == terrace_vfs::Operation::Sync)
+            FaultRule::new(Fault::SyncLosesData)
+                .when(|attempt| attempt.operation == terrace_vfs::Operation::Sync)
         } else {
             FaultRule::new(Fault::Error(std::io::ErrorKind::Other)).when(|attempt| {
                 use terrace_vfs::Operation::*;

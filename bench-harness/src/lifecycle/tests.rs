@@ -26,6 +26,7 @@ fn every_lie_is_found() {
         Lie::LosesWrite(499),
         Lie::FlipsBit,
         Lie::EndsScansEarly,
+        Lie::OvercountsScans,
         Lie::RepeatsEntries,
         Lie::ForgetsOnClose,
     ] {

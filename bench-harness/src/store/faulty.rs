@@ -20,6 +20,8 @@ pub(crate) enum Lie {
     InventsValue,
     /// Leaves out the last entry of each scan, and says so.
     EndsScansEarly,
+    /// Leaves out the last entry of each scan, and counts it.
+    OvercountsScans,
     /// Shows each entry of a scan twice.
     RepeatsEntries,
     /// Deletes nothing.
@@ -84,6 +86,7 @@ impl Store for FaultyStore {
     fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<usize> {
         match self.lie {
             Lie::EndsScansEarly => self.inner.scan_from(from, count.saturating_sub(1), visit),
+            Lie::OvercountsScans => Ok(self.inner.scan_from(from, count.saturating_sub(1), visit)? + 1),
             Lie::RepeatsEntries => {
                 let mut seen = 0;
                 self.inner.scan_from(from, count, &mut |key, value| {
@@ -100,17 +103,18 @@ impl Store for FaultyStore {
 
     fn scan_all(&self, direction: Direction, visit: &mut Visitor<'_>) -> StoreResult<u64> {
         let count = self.inner.scan_all(direction, &mut |_, _| {})?;
-        let shown = if self.lie == Lie::EndsScansEarly { count.saturating_sub(1) } else { count };
-        let mut seen = 0;
+        let shortens = matches!(self.lie, Lie::EndsScansEarly | Lie::OvercountsScans);
+        let last = if shortens { count.saturating_sub(1) } else { count };
+        let times = if self.lie == Lie::RepeatsEntries { 2 } else { 1 };
+        let (mut met, mut seen) = (0, 0);
         self.inner.scan_all(direction, &mut |key, value| {
-            for _ in 0..if self.lie == Lie::RepeatsEntries { 2 } else { 1 } {
-                if seen < shown || self.lie == Lie::RepeatsEntries {
-                    visit(key, value);
-                    seen += 1;
-                }
+            if met < last {
+                (0..times).for_each(|_| visit(key, value));
+                seen += times;
             }
+            met += 1;
         })?;
-        Ok(seen)
+        Ok(if self.lie == Lie::OvercountsScans { count } else { seen })
     }
 
     fn flush(&self) -> StoreResult<()> {

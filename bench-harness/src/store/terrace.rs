@@ -262,7 +262,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     const SMALL: Settings =
-        Settings { memtable_bytes: 32 << 10, cache_bytes: 1 << 20, filter_bits_per_key: 10 };
+        Settings { memtable_bytes: 16 << 10, cache_bytes: 1 << 20, filter_bits_per_key: 10 };
 
     #[test]
     fn every_combination_is_there_once_and_the_stock_one_first() {
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn every_combination_leads_its_life_on_real_data() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let data = RealData::collect(root, 80_000).expect("the sources are readable");
+        let data = RealData::collect(root, 40_000).expect("the sources are readable");
         for factory in factories() {
             let dir = tempfile::tempdir().expect("a temporary folder");
             let options = LifeOptions { durability: Durability::PageCache, load_seed: 1, read_seed: 2 };
@@ -294,7 +294,7 @@ mod tests {
         let factory = &factories()[0];
         for workload in Workload::ALL {
             let dir = tempfile::tempdir().expect("a temporary folder");
-            let config = Config { records: 2_000, ops: 2_000, threads: 3, ..Config::default() };
+            let config = Config { records: 1_000, ops: 1_000, threads: 3, ..Config::default() };
             let progress = Progress::new(true);
             let store = factory.open(dir.path(), &SMALL).expect("an empty folder can be opened");
             let mut session = Session::new(&config, *workload).expect("the sizes go together");

@@ -93,12 +93,18 @@ fn every_lie_is_found() {
         matches!(result, Err(BenchError::Wrong { .. }))
     };
     for workload in [Workload::ScanForward, Workload::ScanBackward] {
-        for lie in [Lie::LosesWrite(0), Lie::LosesWrite(1_999), Lie::EndsScansEarly, Lie::RepeatsEntries] {
+        for lie in [
+            Lie::LosesWrite(0),
+            Lie::LosesWrite(1_999),
+            Lie::EndsScansEarly,
+            Lie::OvercountsScans,
+            Lie::RepeatsEntries,
+        ] {
             assert!(caught(lie, workload), "{lie:?} in {}", workload.name());
         }
     }
     for workload in [Workload::Seek, Workload::SeekNext10, Workload::YcsbE] {
-        for lie in [Lie::EndsScansEarly, Lie::RepeatsEntries] {
+        for lie in [Lie::EndsScansEarly, Lie::OvercountsScans, Lie::RepeatsEntries] {
             assert!(caught(lie, workload), "{lie:?} in {}", workload.name());
         }
     }

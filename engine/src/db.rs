@@ -371,6 +371,9 @@ impl<P: Parts> Shared<P> {
         use std::time::Duration;
         use terrace_sstable::BlockCache;
         let counters = &self.counters;
+        // One lock after the other: a leader takes them in the other order.
+        let active_log_bytes = self.commit.active_log_bytes();
+        let old_log_bytes = self.logs().bytes();
         let mut stats = Stats {
             writes: counters.writes.get(),
             user_bytes: counters.user_bytes.get(),
@@ -394,7 +397,7 @@ impl<P: Parts> Shared<P> {
             stall_time_max: Duration::from_nanos(read(&counters.stall_nanos_max)),
             cache: self.cache.stats(),
             memory_budget_bytes: self.options.memory_bytes,
-            live_log_bytes: self.logs().bytes() + self.commit.active_log_bytes(),
+            live_log_bytes: old_log_bytes + active_log_bytes,
             snapshots: self.snapshots.count(),
             ..Stats::default()
         };

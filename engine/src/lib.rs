@@ -1,5 +1,56 @@
-//! An LSM storage engine that comes as parts.
+//! An LSM storage engine that comes as parts: an embedded, ordered key-value store composed of a log, a memtable, a table
+//! format, filters and a compaction policy, each a crate of its own behind one trait.
+//!
+//! This crate composes; it never defines a record, a block or a policy. It reaches files, time and threads only through three seams
+//! ([`terrace_vfs::Vfs`], [`Clock`], [`Executor`]), so that a whole database can run on one thread under one seed.
+//!
+//! # Example
+//!
+//! ```
+//! # #[cfg(feature = "preset")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! let db = terrace::Db::builder(dir.path()).memtable_bytes(16 << 20).open()?;
+//! db.put("k", "v")?;
+//! assert_eq!(db.get("k")?.as_deref(), Some(b"v".as_slice()));
+//! db.close()?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "preset"))]
+//! # fn main() {}
+//! ```
+//!
+//! # An engine of your own
+//!
+//! [`Engine`] is generic over [`Parts`], which names one type for each stage:
+//!
+//! * a memtable: `terrace_memtable::MemTable`, checked by `terrace_memtable::testing::check`;
+//! * a log: `terrace_wal::LogWriter`, checked by its `testing` module;
+//! * a table format: `terrace_sstable::TableFormat`, and a cache: `terrace_sstable::BlockCache`, likewise;
+//! * a compaction policy: `terrace_compaction::CompactionPicker`, checked by `terrace_compaction::testing::check_picker`.
+//!
+//! The example `custom_engine` writes two of them and takes the rest from stock. `Parts` and [`Engine`] do not need the feature `preset`.
+//!
+//! # How a write and a read go
+//!
+//! A write joins a group; the group goes into the log as one record, handed to the system or synced once for all; then each
+//! writer inserts its batch into the memtables, in parallel, and groups become visible in the order of their sequence numbers. A read takes one
+//! immutable view (no lock) and asks memtables and runs, newest first: key ranges, then filters, then blocks.
+//!
+//! # Features
+//!
+//! `preset` (the stock parts, `DefaultParts`, `Db`), `lz4`, and one selection feature for each implementation of a slot: `memtable-skiplist`,
+//! `memtable-btree`, `picker-leveled`, `picker-tiered`. All of them together build; which wins is written in `preset.rs`.
+//!
+//! # Sources
+//!
+//! O'Neil, Cheng, Gawlick, O'Neil: The log-structured merge-tree (1996). Group commit: DeWitt et al. (1984). The leveled policy and dynamic level
+//! sizes: RocksDB. On disk formats: docs/FORMAT.md in the repository.
 #![deny(unsafe_code)]
+
+#[cfg(all(doctest, feature = "preset"))]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;
 
 mod batch;
 mod builder;

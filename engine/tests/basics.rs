@@ -163,3 +163,102 @@ fn many_writers_lose_nothing() {
     assert_eq!(db.iter().count(), 8 * 2000 * 2);
     println!("{}", db.stats());
 }
+
+#[test]
+fn statistics_and_shape_can_be_asked_while_writers_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = small(dir.path()).open().unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let stats = db.stats();
+                assert!(stats.to_string().contains("amplified"));
+                assert!(db.shape().to_string().contains("default"));
+            }
+        });
+        for key in 0..20_000 {
+            db.put(format!("{key:06}"), vec![b'x'; 50]).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(db.stats().writes, 20_000);
+}
+
+#[test]
+fn iterator_reports_what_it_pins_and_keeps_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = small(dir.path()).open().unwrap();
+    for key in 0..3000 {
+        db.put(format!("{key:06}"), vec![b'x'; 50]).unwrap();
+    }
+    db.flush().unwrap();
+    let mut iter = db.iter();
+    assert!(iter.next().unwrap().is_ok());
+    let pinned = iter.pinned();
+    assert!(pinned.tables > 0 && pinned.file_bytes > 0);
+    db.remove_keyspace("none").unwrap_err();
+    for key in 0..3000 {
+        db.delete(format!("{key:06}")).unwrap();
+    }
+    db.compact().unwrap();
+    assert_eq!(db.iter().count(), 0);
+    assert_eq!(iter.count(), 2999, "what the iterator saw is gone");
+}
+
+#[test]
+fn iterator_seeks_both_ways_within_its_range() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = small(dir.path()).open().unwrap();
+    for key in 0..100 {
+        db.put(format!("{key:03}"), "v").unwrap();
+    }
+    let key_at = |iter: &mut terrace::Iter<terrace::DefaultParts>| {
+        iter.next().map(|kv| String::from_utf8_lossy(&kv.unwrap().0).into_owned())
+    };
+    let mut iter = db.range("010".."090");
+    iter.seek("050");
+    assert_eq!(key_at(&mut iter).as_deref(), Some("050"));
+    iter.seek("000");
+    assert_eq!(key_at(&mut iter).as_deref(), Some("010"));
+    iter.seek("0895");
+    assert_eq!(key_at(&mut iter), None);
+    iter.seek("020");
+    assert_eq!(key_at(&mut iter).as_deref(), Some("020"));
+    assert_eq!(iter.next_back().map(|kv| kv.unwrap().0), Some("089".into()));
+}
+
+#[test]
+fn obsolete_files_go_when_nothing_needs_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = small(dir.path()).open().unwrap();
+    for round in 0..5 {
+        for key in 0..2000 {
+            db.put(format!("{key:06}"), format!("{round}-{key}")).unwrap();
+        }
+        db.compact().unwrap();
+    }
+    let live = db.stats().tables;
+    db.close().unwrap();
+    let vfs = terrace_vfs::RealVfs::new();
+    let names = terrace_vfs::Vfs::list(&vfs, dir.path()).unwrap();
+    let count = |end: &str| names.iter().filter(|entry| entry.name.ends_with(end)).count() as u64;
+    assert_eq!(count(".sst"), live);
+    assert_eq!(count(".log"), 1, "{names:?}");
+    assert_eq!(names.iter().filter(|entry| entry.name.starts_with("MANIFEST")).count(), 1);
+}
+
+#[test]
+fn any_memtable_and_log_reads_what_another_wrote() {
+    use terrace_wal::LogKind;
+    let dir = tempfile::tempdir().unwrap();
+    let kinds = [LogKind::Buffered, LogKind::Mapped, LogKind::Buffered, LogKind::Null, LogKind::Mapped];
+    for (round, kind) in kinds.into_iter().enumerate() {
+        let db = small(dir.path()).log(kind).open().unwrap();
+        for key in 0..300 {
+            db.put(format!("{round}-{key:03}"), "v").unwrap();
+        }
+        db.sync().unwrap();
+        assert_eq!(db.iter().count(), (round + 1) * 300, "after opening with {kind}");
+    }
+}

@@ -21,8 +21,8 @@ pub use concurrency::{
     check_concurrent_writers, check_cursors_during_inserts, check_inserts_are_visible_when_they_return,
 };
 pub use laws::{
-    check_against_oracle, check_cursor_keeps_table, check_empty, check_insertion_orders, check_keys,
-    check_memory, check_values, check_versions_of_few_keys,
+    check_against_oracle, check_cursor_keeps_table, check_empty, check_groups_and_stragglers,
+    check_insertion_orders, check_keys, check_memory, check_values, check_versions_of_few_keys,
 };
 
 /// Checks every law of [`MemTable`], first from one thread and then from several.
@@ -39,6 +39,7 @@ pub fn check<M: MemTable>() {
     check_values::<M>();
     check_versions_of_few_keys::<M>();
     check_insertion_orders::<M>();
+    check_groups_and_stragglers::<M>();
     check_memory::<M>();
     check_cursor_keeps_table::<M>();
     check_concurrent_writers::<M>(4, 3000);

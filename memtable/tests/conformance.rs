@@ -69,6 +69,11 @@ macro_rules! suite {
             }
 
             #[test]
+            fn keys_between_groups_that_share_much_are_found() {
+                testing::check_groups_and_stragglers::<$table>();
+            }
+
+            #[test]
             fn memory_never_falls_and_covers_what_is_stored() {
                 testing::check_memory::<$table>();
             }

@@ -47,12 +47,13 @@ impl Progress {
     }
 }
 
-/// Version `number` of `writer`: keys of all writers are mixed, and every third key is written again and again.
+/// Version `number` of `writer`. Writer 0 descends, so that each insert moves what it inserted before. The keys of
+/// the others are mixed, and every third is one of a few that are written again and again.
 fn version_of(writers: usize, writer: usize, number: usize) -> OwnedVersion {
-    let mut state = if number.is_multiple_of(3) { (number % 30) as u64 } else { number as u64 };
-    let mixed = next_random(&mut state) >> 40;
-    let key =
-        format!("shared part {mixed:08x}.{writer}.{}", if number.is_multiple_of(3) { 0 } else { number });
+    let again = number.is_multiple_of(3) && writer > 0;
+    let mut state = if again { (number % 30) as u64 } else { number as u64 };
+    let mixed = if writer == 0 { 0x00ff_ffff - number as u64 } else { next_random(&mut state) >> 40 };
+    let key = format!("shared part {mixed:08x}.{writer}.{}", if again { 0 } else { number });
     let seqno = SeqNo::new((number * writers + writer) as u64 + 1);
     let value = [(writer as u64).to_le_bytes(), (number as u64).to_le_bytes()].concat();
     (key.into_bytes(), seqno, Kind::Put, value)
@@ -125,15 +126,16 @@ pub fn check_inserts_are_visible_when_they_return<M: MemTable>(writers: usize, c
     let table = Arc::new(M::new(1 << 20));
     let look_up = |progress: &Progress| {
         let mut state = progress.returned(0) as u64;
-        for _ in 0..200 {
+        for _ in 0..400 {
             let random = next_random(&mut state);
-            let writer = random as usize % writers;
+            let writer = if random >> 63 == 0 { 0 } else { random as usize % writers };
             let returned = progress.returned(writer);
             if returned == 0 {
                 continue;
             }
-            // Half of the time the newest of all: it has the most to fear from a split under way.
-            let number = if random >> 63 == 0 { returned - 1 } else { (random >> 16) as usize % returned };
+            // Mostly one of the last: they have the most to fear from what is under way beside them.
+            let back = (random >> 16) as usize % if random >> 62 == 0 { returned } else { returned.min(32) };
+            let number = returned - 1 - back;
             let (key, seqno, _, value) = version_of(writers, writer, number);
             let found = table.get(&key, seqno).expect("an insert that returned is visible");
             assert_eq!((found.seqno, found.value), (seqno, &value[..]), "what was inserted at {seqno}");

@@ -176,6 +176,31 @@ pub fn check_insertion_orders<M: MemTable>() {
     }
 }
 
+/// Groups of keys that share much within, and stragglers between the groups that share little with either side.
+pub fn check_groups_and_stragglers<M: MemTable>() {
+    let groups = ["m", "a", "z", "g", "gg", "\0", "t"];
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    for group in groups {
+        let mut members: Vec<_> =
+            (0..150).map(|number| format!("{group}/what a group shares/{number:04}").into_bytes()).collect();
+        shuffle(&mut members, group.len() as u64);
+        keys.extend(members);
+    }
+    for group in groups {
+        for straggler in
+            ["", "/", "/what", "/what a group shares", "/what a group shares/00755", "/x", "0", "~"]
+        {
+            keys.push([group, straggler].concat().into_bytes());
+        }
+    }
+    let version = |(number, key)| (key, SeqNo::new(number as u64), Kind::Put, b"value".to_vec());
+    let mut versions: Vec<OwnedVersion> = keys.into_iter().enumerate().map(version).collect();
+    check_versions::<M>(&versions, 0);
+    let (_, stragglers) = versions.split_at_mut(150 * groups.len());
+    shuffle(stragglers, 4);
+    check_versions::<M>(&versions, 0);
+}
+
 /// `memory_bytes` never falls and covers all keys and values; an empty table takes little.
 pub fn check_memory<M: MemTable>() {
     for bytes_hint in [0, 1 << 20, 64 << 20] {

@@ -391,9 +391,11 @@ fn cursor_stands_nowhere_after_an_error_and_recovers_by_a_seek() {
         let mut cursor = Arc::clone(&table).cursor(CursorOptions { fill_cache: false, readahead_bytes });
         cursor.seek_to_first().unwrap();
         file.fails_from.store(2000, Ordering::Relaxed);
-        let mut seen = 0;
+        let (mut seen, mut last_key) = (0, Vec::new());
         let error = loop {
             seen += 1;
+            last_key.clear();
+            last_key.extend_from_slice(cursor.current().unwrap().key.user_key);
             if let Err(error) = cursor.next() {
                 break error;
             }
@@ -404,6 +406,12 @@ fn cursor_stands_nowhere_after_an_error_and_recovers_by_a_seek() {
         cursor.next().unwrap();
         assert!(cursor.current().is_none(), "a move from nowhere stays nowhere");
         assert!(cursor.seek_to_last().is_err());
+        cursor.seek(InternalKey::seek_to(&last_key, SeqNo::MAX)).unwrap();
+        assert_eq!(
+            cursor.current().unwrap().key.user_key,
+            last_key,
+            "what was read before the error reads again"
+        );
         file.fails_from.store(usize::MAX, Ordering::Relaxed);
         cursor.seek_to_last().unwrap();
         assert_eq!(cursor.current().unwrap().key.user_key, versions.last().unwrap().0);

@@ -77,7 +77,7 @@ mod tests {
         let mut state = 3;
         for _ in 0..20_000 {
             let (a, mut b) = (random_key(&mut state), random_key(&mut state));
-            if next_random(&mut state) % 2 == 0 {
+            if next_random(&mut state).is_multiple_of(2) {
                 b.splice(0..0, a.iter().copied());
             }
             let slow = a.iter().zip(&b).take_while(|(x, y)| x == y).count();

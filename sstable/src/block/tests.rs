@@ -121,6 +121,53 @@ proptest! {
     }
 }
 
+/// A block of these entries, of which the first is the one restart, and of no value bytes.
+fn block_of(entries: &[u8]) -> Vec<u8> {
+    let mut block = entries.to_vec();
+    block.extend_from_slice(&[0; 16]);
+    for field in [0u32, 2, 0, 1] {
+        block.extend_from_slice(&field.to_le_bytes());
+    }
+    block
+}
+
+#[test]
+fn lengths_that_overflow_are_damage() {
+    for place in 0..3 {
+        for length in [1 << 31, 1 << 62, u64::MAX - 3, u64::MAX] {
+            let mut entry = Vec::new();
+            for number in 0..3 {
+                super::varint::put(&mut entry, if number == place { length } else { 0 });
+            }
+            entry.extend_from_slice(&[1; 20]);
+            let block = block_of(&entry);
+            exercise(&block);
+            let mut walk = BlockWalk::new();
+            walk.load(Bytes::from(block)).unwrap();
+            assert!(walk.first().is_err(), "{length} in place {place}");
+        }
+    }
+}
+
+#[test]
+fn entry_that_shares_more_than_there_is_is_damage_to_search_walk_and_return() {
+    // "ab", and then one that would share three bytes of it. Shared, unshared, value length, suffix, trailer.
+    let block = block_of(&[0, 2, 0, b'a', b'b', 1, 3, 1, 0, b'c', 1]);
+    let data = DataBlock::new(&block).unwrap();
+    assert!(data.find(InternalKey::seek_to(b"abzz", SeqNo::MAX)).is_err());
+    let mut walk = BlockWalk::new();
+    walk.load(Bytes::from(block.clone())).unwrap();
+    assert_eq!(walk.first(), Ok(true));
+    assert!(walk.next().is_err());
+    assert!(walk.current().is_none());
+    assert!(walk.last().is_err());
+    assert!(walk.current().is_none());
+    let first_shares = block_of(&[1, 2, 0, b'a', b'b', 1]);
+    walk.load(Bytes::from(first_shares)).unwrap();
+    assert!(walk.first().is_err());
+    assert!(walk.last().is_err());
+}
+
 #[test]
 fn common_prefix_longer_than_a_key_is_damage() {
     let mut block = sound_block(8, 2);

@@ -1,20 +1,19 @@
 //! What went wrong, in which log, where.
 
+use std::fmt;
 use std::path::PathBuf;
 
 /// Shorthand for this crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failed operation on a log.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// A file operation failed.
-    #[error(transparent)]
-    Vfs(#[from] terrace_vfs::Error),
+    Vfs(terrace_vfs::Error),
 
     /// Bytes that were once whole, or that are known to have been durable, are not what was written.
-    #[error("corruption in {} at offset {offset}: {what}", path.display())]
     Corruption {
         /// The log.
         path: PathBuf,
@@ -25,7 +24,6 @@ pub enum Error {
     },
 
     /// The file was written by a version of this crate that this one does not know.
-    #[error("{} has log format version {found}; this build reads version {supported}", path.display())]
     UnsupportedVersion {
         /// The log.
         path: PathBuf,
@@ -36,14 +34,12 @@ pub enum Error {
     },
 
     /// An earlier operation on this writer failed; what is in the file's tail is unknown.
-    #[error("the log {} is dead after an earlier error", path.display())]
     Dead {
         /// The log.
         path: PathBuf,
     },
 
     /// The record is longer than [`crate::RECORD_BYTES_MAX`]. Nothing was written and the log lives on.
-    #[error("a record of {bytes} bytes is longer than the limit of {max}")]
     RecordTooLarge {
         /// Length of the record.
         bytes: u64,
@@ -52,18 +48,57 @@ pub enum Error {
     },
 
     /// No implementation goes by this name.
-    #[error("no log is called {name:?}; there are: buffered, mapped, null")]
     UnknownKind {
         /// The name asked for.
         name: String,
     },
 
     /// The implementation exists and is not part of this build.
-    #[error("the {kind} log is not compiled in; enable the feature `{kind}` of terrace-wal")]
     NotCompiledIn {
         /// The implementation, which is also the name of its feature.
         kind: &'static str,
     },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Vfs(error) => error.fmt(f),
+            Error::Corruption { path, offset, what } => {
+                write!(f, "corruption in {} at offset {offset}: {what}", path.display())
+            }
+            Error::UnsupportedVersion { path, found, supported } => write!(
+                f,
+                "{} has log format version {found}; this build reads version {supported}",
+                path.display()
+            ),
+            Error::Dead { path } => write!(f, "the log {} is dead after an earlier error", path.display()),
+            Error::RecordTooLarge { bytes, max } => {
+                write!(f, "a record of {bytes} bytes is longer than the limit of {max}")
+            }
+            Error::UnknownKind { name } => {
+                write!(f, "no log is called {name:?}; there are: buffered, mapped, null")
+            }
+            Error::NotCompiledIn { kind } => {
+                write!(f, "the {kind} log is not compiled in; enable the feature `{kind}` of terrace-wal")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Vfs(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<terrace_vfs::Error> for Error {
+    fn from(error: terrace_vfs::Error) -> Self {
+        Error::Vfs(error)
+    }
 }
 
 impl Error {

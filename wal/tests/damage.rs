@@ -355,6 +355,27 @@ fn a_copy_of_the_log_inside_a_record_is_never_replayed() {
 }
 
 #[test]
+fn a_record_is_found_again_wherever_it_begins() {
+    // The search begins one byte after the damaged record's beginning and reads 1 MiB at a time. Headers that stand at
+    // that edge, and at the edges of the 256 bytes that are skipped when they are zero.
+    let edge = FILE_HEADER as usize + 1 + (1 << 20);
+    let near_edge = (edge - 26..edge + 2).map(|next| (next, 0x41));
+    let near_zeros = (1000..1000 + 280).map(|next| (next, 0));
+    for (next, filler) in near_edge.chain(near_zeros) {
+        let vfs = MemVfs::new();
+        let shared: Arc<dyn Vfs> = Arc::new(vfs.clone());
+        let options = CreateLog { number: NUMBER, preallocate_bytes: 0, recycle: None };
+        let mut log = BufferedLog::create(&shared, Path::new("log"), options).unwrap();
+        let damaged = log.append(&[&vec![filler; next - (FILE_HEADER + HEADER) as usize]]).unwrap() as usize;
+        assert_eq!(log.append(&[b"found"]).unwrap(), next as u64);
+        log.hand_over().unwrap();
+        vfs.corrupt(Path::new("log"), |bytes| bytes[damaged..damaged + 24].fill(0x77)).unwrap();
+        let (records, _) = read_log(&shared, Path::new("log"), NUMBER, mode(RecoveryMode::Salvage)).unwrap();
+        assert_eq!(records, [b"found"], "a record at {next}");
+    }
+}
+
+#[test]
 fn an_error_stays() {
     let log = Log::small(End::Closed);
     let vfs = MemVfs::new();

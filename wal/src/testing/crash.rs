@@ -3,8 +3,8 @@
 use super::{Random, options, payload, read_log};
 use crate::{CreateLog, Error, LogWriter, ReadLogOptions, RecoveryMode};
 use std::path::Path;
-use std::sync::Arc;
-use terrace_vfs::{CrashFate, MemVfs, PendingChange, Vfs};
+use std::sync::{Arc, Mutex};
+use terrace_vfs::{ChangeKind, CrashFate, Fault, FaultRule, FaultVfs, MemVfs, PendingChange, Vfs};
 
 const PATH: &str = "log";
 
@@ -24,6 +24,7 @@ pub fn check_crashes<L: LogWriter>() {
         }
     }
     close_is_durable::<L>();
+    a_power_cut_while_closing_leaves_a_prefix::<L>();
     a_file_cut_anywhere_gives_a_prefix_or_corruption::<L>();
     damage_before_a_durable_mark_is_corruption::<L>();
 }
@@ -111,10 +112,16 @@ fn a_power_cut_leaves_a_prefix_that_holds_all_synced_records<L: LogWriter>(seed:
             _ => {}
         }
     }
+    let crashed = power_cut(&script.vfs, &mut random);
+    script.check(crashed, script.synced, &format!("power cut {seed}, recycled: {recycled}"));
+}
+
+/// A machine that lost some, most or all of what was not synced.
+fn power_cut(disk: &MemVfs, random: &mut Random) -> MemVfs {
     let mild = random.below(3) == 0;
-    let fate = |change: &PendingChange<'_>| {
+    disk.crash(|change: &PendingChange<'_>| {
         let len = match change.kind {
-            terrace_vfs::ChangeKind::Write { len, .. } => len as u64,
+            ChangeKind::Write { len, .. } => len as u64,
             _ => 0,
         };
         match random.below(if mild { 12 } else { 5 }) {
@@ -123,16 +130,51 @@ fn a_power_cut_leaves_a_prefix_that_holds_all_synced_records<L: LogWriter>(seed:
             2 => CrashFate::LengthOnly,
             3 => {
                 let start = random.below(len + 1);
-                CrashFate::TornRange {
-                    start: start as usize,
-                    end: (start + random.below(len - start + 1)) as usize,
-                }
+                let end = start + random.below(len - start + 1);
+                CrashFate::TornRange { start: start as usize, end: end as usize }
             }
             _ => CrashFate::Keep,
         }
-    };
-    let crashed = script.vfs.crash(fate);
-    script.check(crashed, script.synced, &format!("power cut {seed}, recycled: {recycled}"));
+    })
+}
+
+/// The trailer proves that everything before it was durable, so it must not be there when that is not so.
+fn a_power_cut_while_closing_leaves_a_prefix<L: LogWriter>() {
+    let disk = MemVfs::new();
+    let faulty = FaultVfs::new(Arc::new(disk.clone()));
+    let vfs: Arc<dyn Vfs> = Arc::new(faulty.clone());
+    let mut log = L::create(&vfs, Path::new(PATH), options(2, 1 << 12)).expect("create");
+    disk.sync_dir(Path::new("")).expect("sync the folder");
+    let records = [payload(1, 50), payload(2, 70), payload(3, 600)];
+    for (at, record) in records.iter().enumerate() {
+        log.append(&[record]).expect("append");
+        if at == 0 {
+            log.sync().expect("sync");
+        } else {
+            log.hand_over().expect("hand over");
+        }
+    }
+    // Every state of the disk between two operations of closing.
+    let states = Arc::new(Mutex::new(Vec::new()));
+    let (seen, before) = (Arc::clone(&states), disk.clone());
+    faulty.add(FaultRule::new(Fault::Call(Arc::new(move |_| {
+        seen.lock().expect("no panic before").push(before.crash_keeping_everything());
+    }))));
+    log.close().expect("close");
+    let states = std::mem::take(&mut *states.lock().expect("no panic before"));
+    assert!(!states.is_empty(), "closing does something");
+    for seed in 0..400 {
+        let mut random = Random::new(seed);
+        let state = &states[random.below(states.len() as u64) as usize];
+        let crashed: Arc<dyn Vfs> = Arc::new(power_cut(state, &mut random));
+        let (read, report) = read_log(&crashed, Path::new(PATH), 2, ReadLogOptions::default())
+            .unwrap_or_else(|error| panic!("power cut {seed} while closing: {error}"));
+        assert!(records.starts_with(&read) && !read.is_empty(), "power cut {seed} while closing: {report:?}");
+        assert!(
+            !report.clean_close || read.len() == records.len(),
+            "power cut {seed} while closing: {report:?}"
+        );
+    }
 }
 
 fn close_is_durable<L: LogWriter>() {

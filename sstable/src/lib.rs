@@ -51,7 +51,7 @@
 //! | `block` (default) | [`BlockTable`], and [`dump`] for its files |
 //! | `quick` (default) | [`QuickCache`] |
 //! | `lz4` (default) | [`Compression::Lz4`]; without it such tables give [`Error::NotCompiledIn`] |
-//! | `bloom-standard`, `bloom-blocked` (default) | the filters of terrace-bloom that tables may carry |
+//! | `bloom-blocked` (default), `bloom-standard` | the filters of terrace-bloom that tables may carry; one left out is refused by name |
 //! | `testing` | the conformance suites |
 //!
 //! # Format

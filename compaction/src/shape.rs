@@ -155,9 +155,16 @@ pub struct ShapeEdit {
 }
 
 /// Why a task or an edit does not fit a shape; the shape is as it was.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShapeError(pub String);
+
+impl fmt::Display for ShapeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for ShapeError {}
 
 /// Sums over all tables of a shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! What can go wrong with a database, and what state it is in afterwards.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,21 +8,17 @@ use std::sync::Arc;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed. Cheap to clone, so that an iterator can go on returning it.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// A file operation failed; names the operation and the path. When it was a write or a sync of the database's own, the
     /// database is read-only from then on.
-    #[error(transparent)]
     Io(Arc<terrace_vfs::Error>),
     /// The log could not be written or read.
-    #[error(transparent)]
     Log(Arc<terrace_wal::Error>),
     /// A table could not be written or read.
-    #[error(transparent)]
     Table(Arc<terrace_sstable::Error>),
     /// Bytes on disk are not what was written. What does not touch them can still be read.
-    #[error("damage in {} at offset {offset}: {what}", file.display())]
     Corruption {
         /// The damaged file.
         file: PathBuf,
@@ -31,7 +28,6 @@ pub enum Error {
         what: String,
     },
     /// The folder was written by a version of this software that this one can not read.
-    #[error("{} has format version {found}; this build reads up to {supported}", file.display())]
     UnsupportedVersion {
         /// The file that says so.
         file: PathBuf,
@@ -41,7 +37,6 @@ pub enum Error {
         supported: u32,
     },
     /// The database was written with other parts than it is opened with.
-    #[error("the database was written by {written} and can not be opened with {opening}")]
     PartsMismatch {
         /// The part named in the manifest.
         written: String,
@@ -49,13 +44,11 @@ pub enum Error {
         opening: String,
     },
     /// Another handle, in this process or another, has the database open.
-    #[error("{} is locked: the database is already open", path.display())]
     Locked {
         /// The lock file.
         path: PathBuf,
     },
     /// The path is a file, or a folder that holds something else.
-    #[error("{} is not a database: {what}", path.display())]
     NotADatabase {
         /// The path.
         path: PathBuf,
@@ -63,7 +56,6 @@ pub enum Error {
         what: String,
     },
     /// There is no database and the options say not to make one, or there is one and they say not to open it.
-    #[error("{}: {what}", path.display())]
     Exists {
         /// The path.
         path: PathBuf,
@@ -71,7 +63,6 @@ pub enum Error {
         what: &'static str,
     },
     /// A key, value or batch is longer than the limit. Nothing was written.
-    #[error("a {what} of {bytes} bytes is longer than the limit of {limit_bytes}")]
     TooLarge {
         /// `key`, `value` or `batch`.
         what: &'static str,
@@ -81,26 +72,62 @@ pub enum Error {
         limit_bytes: usize,
     },
     /// An argument makes no sense. Nothing was done.
-    #[error("{0}")]
     InvalidArgument(String),
     /// The database was closed.
-    #[error("the database is closed")]
     Closed,
     /// The keyspace was removed.
-    #[error("the keyspace `{0}` was removed")]
     KeyspaceRemoved(String),
     /// An earlier write or sync failed, so nothing more is written; reads go on. Reopen once the cause is mended.
-    #[error("the database is read-only since a failure: {cause}")]
     ReadOnly {
         /// The failure.
         cause: Arc<Error>,
     },
     /// A background job panicked; the database is read-only.
-    #[error("a background job panicked: {0}")]
     Panicked(String),
     /// Sequence numbers are used up (after 2^56 writes).
-    #[error("sequence numbers are used up")]
     SeqNoExhausted,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Io(error) => error.fmt(f),
+            Error::Log(error) => error.fmt(f),
+            Error::Table(error) => error.fmt(f),
+            Error::Corruption { file, offset, what } => {
+                write!(f, "damage in {} at offset {offset}: {what}", file.display())
+            }
+            Error::UnsupportedVersion { file, found, supported } => {
+                write!(f, "{} has format version {found}; this build reads up to {supported}", file.display())
+            }
+            Error::PartsMismatch { written, opening } => {
+                write!(f, "the database was written by {written} and can not be opened with {opening}")
+            }
+            Error::Locked { path } => write!(f, "{} is locked: the database is already open", path.display()),
+            Error::NotADatabase { path, what } => write!(f, "{} is not a database: {what}", path.display()),
+            Error::Exists { path, what } => write!(f, "{}: {what}", path.display()),
+            Error::TooLarge { what, bytes, limit_bytes } => {
+                write!(f, "a {what} of {bytes} bytes is longer than the limit of {limit_bytes}")
+            }
+            Error::InvalidArgument(what) => write!(f, "{what}"),
+            Error::Closed => f.write_str("the database is closed"),
+            Error::KeyspaceRemoved(what) => write!(f, "the keyspace `{what}` was removed"),
+            Error::ReadOnly { cause } => write!(f, "the database is read-only since a failure: {cause}"),
+            Error::Panicked(what) => write!(f, "a background job panicked: {what}"),
+            Error::SeqNoExhausted => f.write_str("sequence numbers are used up"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io(error) => error.source(),
+            Error::Log(error) => error.source(),
+            Error::Table(error) => error.source(),
+            _ => None,
+        }
+    }
 }
 
 impl Error {

@@ -1,6 +1,7 @@
 //! What went wrong, in which table, where.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::PathBuf;
 
 /// Shorthand for this crate's results.
@@ -10,15 +11,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// A reader stays usable after any of these: the next call tries again from the start. A writer that failed to write
 /// ([`Error::File`]) refuses everything afterwards with [`Error::WriterFailed`]; after any other error it can go on.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The file system failed.
-    #[error(transparent)]
-    File(#[from] terrace_vfs::Error),
+    File(terrace_vfs::Error),
 
     /// The bytes can not be what a writer wrote.
-    #[error("damaged table {} at offset {offset}: {what}", file.display())]
     Corruption {
         /// Which file.
         file: PathBuf,
@@ -29,7 +28,6 @@ pub enum Error {
     },
 
     /// The table was written by a later version of the format.
-    #[error("table {} has format version {found}; this build reads up to version {supported}", file.display())]
     UnsupportedVersion {
         /// Which file.
         file: PathBuf,
@@ -40,7 +38,6 @@ pub enum Error {
     },
 
     /// The table uses a part of the format that this build does not know (a flag, a compression).
-    #[error("table {} at offset {offset} uses {what}, which this build does not know", file.display())]
     UnknownPart {
         /// Which file.
         file: PathBuf,
@@ -51,7 +48,6 @@ pub enum Error {
     },
 
     /// A codec that this crate has but that is not compiled in; turning on the feature cures it.
-    #[error("{what} needs the feature `{feature}` of terrace-sstable{}", file.as_ref().map(|f| format!(" (table {})", f.display())).unwrap_or_default())]
     NotCompiledIn {
         /// Which file, when reading.
         file: Option<PathBuf>,
@@ -62,7 +58,6 @@ pub enum Error {
     },
 
     /// The filter is damaged or of a kind that is not known here.
-    #[error("filter of table{}: {source}", file.as_ref().map(|f| format!(" {}", f.display())).unwrap_or_default())]
     Filter {
         /// Which file, when reading.
         file: Option<PathBuf>,
@@ -71,7 +66,6 @@ pub enum Error {
     },
 
     /// A version was added that is not after the last one.
-    #[error("{key} was added after {previous}: versions come in strictly ascending order")]
     OutOfOrder {
         /// The version refused, printed.
         key: String,
@@ -80,7 +74,6 @@ pub enum Error {
     },
 
     /// A key, a value or the index is larger than the format allows.
-    #[error("{what} of {bytes} bytes exceeds the limit of {bytes_max}")]
     TooLarge {
         /// What is too large.
         what: &'static str,
@@ -91,8 +84,61 @@ pub enum Error {
     },
 
     /// The writer failed before; what it wrote is no table.
-    #[error("this table writer failed earlier and writes no more")]
     WriterFailed,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::File(error) => error.fmt(f),
+            Error::Corruption { file, offset, what } => {
+                write!(f, "damaged table {} at offset {offset}: {what}", file.display())
+            }
+            Error::UnsupportedVersion { file, found, supported } => write!(
+                f,
+                "table {} has format version {found}; this build reads up to version {supported}",
+                file.display()
+            ),
+            Error::UnknownPart { file, offset, what } => write!(
+                f,
+                "table {} at offset {offset} uses {what}, which this build does not know",
+                file.display()
+            ),
+            Error::NotCompiledIn { file, what, feature } => write!(
+                f,
+                "{what} needs the feature `{feature}` of terrace-sstable{}",
+                file.as_ref().map(|f| format!(" (table {})", f.display())).unwrap_or_default()
+            ),
+            Error::Filter { file, source } => write!(
+                f,
+                "filter of table{}: {source}",
+                file.as_ref().map(|f| format!(" {}", f.display())).unwrap_or_default()
+            ),
+            Error::OutOfOrder { key, previous } => {
+                write!(f, "{key} was added after {previous}: versions come in strictly ascending order")
+            }
+            Error::TooLarge { what, bytes, bytes_max } => {
+                write!(f, "{what} of {bytes} bytes exceeds the limit of {bytes_max}")
+            }
+            Error::WriterFailed => f.write_str("this table writer failed earlier and writes no more"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::File(error) => error.source(),
+            Error::Filter { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<terrace_vfs::Error> for Error {
+    fn from(error: terrace_vfs::Error) -> Self {
+        Error::File(error)
+    }
 }
 
 impl Error {

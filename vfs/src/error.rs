@@ -1,5 +1,6 @@
 //! What went wrong, during what, on which path.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -45,8 +46,7 @@ pub enum Operation {
 }
 
 /// A failed file operation.
-#[derive(Debug, thiserror::Error)]
-#[error("{operation:?} of {}{}: {source}", path.display(), offset.map(|o| format!(" at offset {o}")).unwrap_or_default())]
+#[derive(Debug)]
 pub struct Error {
     /// What was being done.
     pub operation: Operation,
@@ -56,6 +56,22 @@ pub struct Error {
     pub offset: Option<u64>,
     /// What the system said.
     pub source: io::Error,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of {}", self.operation, self.path.display())?;
+        if let Some(offset) = self.offset {
+            write!(f, " at offset {offset}")?;
+        }
+        write!(f, ": {}", self.source)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
 }
 
 impl Error {

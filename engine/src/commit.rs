@@ -376,6 +376,7 @@ impl<P: Parts> Shared<P> {
         lead.next_seqno = next;
         let result = self.log_group(lead, members);
         bump(&self.counters.groups, 1);
+        self.counters.group_writers.record(members.len() as u64);
         result.map_err(|error| self.fail(error))
     }
 

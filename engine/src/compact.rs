@@ -75,6 +75,7 @@ impl<P: Parts> Shared<P> {
         tracing::debug!(keyspace = %tree.name, reason = %task.reason, inputs = task.inputs.len(), "compaction begins");
         let (tree, version) = (Arc::clone(tree), Arc::clone(version));
         let mut merge: Option<Merge<P>> = None;
+        let started = self.clock.now();
         self.spawn(Lane::Compaction, move |shared| {
             if shared.is_ending() || tree.is_removed() {
                 merge = None;
@@ -87,6 +88,8 @@ impl<P: Parts> Shared<P> {
             bump(&shared.counters.compaction_nanos, took.as_nanos() as u64);
             match stepped {
                 Ok(Step::Done) => {
+                    let took = shared.clock.now().saturating_sub(started);
+                    shared.counters.task_micros.record(took.as_micros() as u64);
                     shared.finish_task(&tree, &task);
                     Ok(Step::Done)
                 }
@@ -126,8 +129,12 @@ impl<P: Parts> Shared<P> {
                     Some(merge) => merge,
                     None => merge.insert(Merge::new(self, version, task)?),
                 };
+                // A pause is cut into short ones, so it is asked for before the work and not after it.
+                if let Some(pause) = merge.allowance.pause(self) {
+                    return Ok(Step::After(pause));
+                }
                 if merge.write_some()? {
-                    return Ok(merge.allowance.pause(self).map_or(Step::Again, Step::After));
+                    return Ok(Step::Again);
                 }
                 let outputs = merge.outputs.take();
                 let tables = outputs.map_or(Ok(Vec::new()), Outputs::finish)?;

@@ -4,6 +4,7 @@
 //! changes, and only then are logs removed.
 
 use std::sync::Arc;
+use std::time::Duration;
 use terrace_compaction::{CutOptions, Output, OutputCutter, RunId, ShapeEdit, Survivors};
 use terrace_entry::Cursor;
 use terrace_memtable::MemTable;
@@ -27,6 +28,7 @@ type NothingBelow = fn(&[u8]) -> bool;
 struct Flush<P: Parts> {
     tree: Arc<Tree<P>>,
     mem: Arc<Mem<P>>,
+    begun: Duration,
     survivors: Survivors<MemCursorOf<P>, NothingBelow>,
     outputs: Option<Outputs<P>>,
 }
@@ -91,6 +93,7 @@ impl<P: Parts> Flush<P> {
             tree: Arc::clone(tree),
             survivors: Survivors::new(cursor, &boundaries, nothing),
             outputs: Some(Outputs::new(shared, 0, cutter)),
+            begun: shared.clock.now(),
             mem,
         }
     }
@@ -113,6 +116,8 @@ impl<P: Parts> Flush<P> {
         };
         let bytes: u64 = tables.iter().map(|table| table.meta.file_bytes).sum();
         self.install(shared, &tables)?;
+        let took = shared.clock.now().saturating_sub(self.begun);
+        shared.counters.flush_micros.record(took.as_micros() as u64);
         bump(&shared.counters.flushes, 1);
         bump(&shared.counters.flush_bytes, bytes);
         tracing::info!(

@@ -62,6 +62,7 @@ mod db;
 mod dump;
 mod error;
 mod flush;
+mod histogram;
 mod iter;
 mod keyspace;
 mod limiter;
@@ -92,6 +93,7 @@ pub use db::{DEFAULT_KEYSPACE, Engine, KEYSPACE_NAME_BYTES_MAX};
 #[cfg(feature = "preset")]
 pub use dump::dump;
 pub use error::{Error, Result};
+pub use histogram::Histogram;
 pub use iter::{Iter, Pinned};
 pub use keyspace::Keyspace;
 pub use options::{

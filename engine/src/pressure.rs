@@ -141,3 +141,21 @@ impl<P: Parts> Shared<P> {
             || (flushing && memory > self.options.memory_bytes * 3 / 4)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_charge_rises_smoothly_and_is_the_measured_cost_at_one_half() {
+        let absorbed = f64::from(64 << 20);
+        assert_eq!(charge_nanos_per_mib(0.0, absorbed), 0);
+        assert_eq!(charge_nanos_per_mib(0.5, absorbed), 1_000_000_000 / 64);
+        let charges: Vec<u64> =
+            (0..=97).map(|percent| charge_nanos_per_mib(f64::from(percent) / 100.0, absorbed)).collect();
+        assert!(charges.is_sorted(), "the charge falls as pressure rises");
+        let steepest =
+            charges.windows(2).skip(10).map(|pair| pair[1] as f64 / pair[0] as f64).fold(0.0, f64::max);
+        assert!(steepest < 1.6, "a step of one percent of pressure multiplies the charge by {steepest}");
+    }
+}

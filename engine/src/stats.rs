@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use terrace_sstable::CacheStats;
 
+use crate::histogram::{Histogram, Recorder};
+
 const SHARDS: usize = 16;
 
 /// A counter that many threads bump without sharing a cache line.
@@ -59,6 +61,10 @@ pub(crate) struct Counters {
     pub(crate) stall_nanos: AtomicU64,
     pub(crate) stall_nanos_max: AtomicU64,
     pub(crate) stalls: AtomicU64,
+    pub(crate) stall_micros: Recorder,
+    pub(crate) group_writers: Recorder,
+    pub(crate) flush_micros: Recorder,
+    pub(crate) task_micros: Recorder,
 }
 
 impl Counters {
@@ -67,6 +73,7 @@ impl Counters {
         self.stalls.fetch_add(1, Ordering::Relaxed);
         self.stall_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.stall_nanos_max.fetch_max(nanos, Ordering::Relaxed);
+        self.stall_micros.record(duration.as_micros() as u64);
     }
 }
 
@@ -124,6 +131,14 @@ pub struct Stats {
     pub stall_time: Duration,
     /// The longest delay of one write.
     pub stall_time_max: Duration,
+    /// The delays, in microseconds.
+    pub stall_micros: Histogram,
+    /// Writers in a commit group.
+    pub group_writers: Histogram,
+    /// How long flushes took, in microseconds.
+    pub flush_micros: Histogram,
+    /// How long compaction tasks took, in microseconds, pauses included.
+    pub compaction_micros: Histogram,
     /// The block cache.
     pub cache: CacheStats,
     /// Memory of memtables.

@@ -1,7 +1,7 @@
 //! Counts what each crate brings along, and holds a limit.
 //!
-//! Counted are the packages that a user of the crate with all its features compiles on this platform: normal dependencies and theirs,
-//! without the crates of this workspace, and without what only tests, benches and build scripts need.
+//! Counted are the packages that a user of the crate compiles on this platform, with its default features (and, beside it, with all): normal
+//! dependencies and theirs, without the crates of this workspace, and without what only tests, benches and build scripts need.
 
 use crate::Verb;
 use crate::process;
@@ -35,27 +35,33 @@ pub(crate) fn check() -> Result<(), String> {
     let ours: BTreeSet<&str> = workspace.packages.iter().map(|package| package.name.as_str()).collect();
     let mut above = Vec::new();
     for package in workspace.publishable() {
-        let mut command = process::cargo(&workspace.root);
-        command.args([
-            "tree",
-            "--offline",
-            "--all-features",
-            "-e",
-            "normal",
-            "--prefix",
-            "none",
-            "-p",
-            &package.name,
-        ]);
-        let foreign = foreign(&process::output(&mut command)?, &ours);
+        let foreign = count(&workspace, &package.name, &ours, &[])?;
+        let with_all = count(&workspace, &package.name, &ours, &["--all-features"])?.len();
         let max = if package.name == "terrace" { ENGINE_MAX } else { PART_MAX };
         let names: Vec<&str> = foreign.iter().map(String::as_str).collect();
-        println!("{:<20} {:>2} of at most {max}  {}", package.name, foreign.len(), names.join(", "));
+        println!(
+            "{:<20} {:>2} of at most {max} ({with_all} with all features)  {}",
+            package.name,
+            foreign.len(),
+            names.join(", ")
+        );
         if foreign.len() > max {
             above.push(package.name.as_str());
         }
     }
     if above.is_empty() { Ok(()) } else { Err(format!("too many dependencies: {}", above.join(", "))) }
+}
+
+/// What somebody pays who takes this crate alone.
+fn count(
+    workspace: &Workspace,
+    name: &str,
+    ours: &BTreeSet<&str>,
+    features: &[&str],
+) -> Result<BTreeSet<String>, String> {
+    let mut command = process::cargo(&workspace.root);
+    command.args(["tree", "--offline", "-e", "normal", "--prefix", "none", "-p", name]).args(features);
+    Ok(foreign(&process::output(&mut command)?, ours))
 }
 
 /// Names and versions in the lines of `cargo tree`, without ours.

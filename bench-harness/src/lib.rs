@@ -45,3 +45,8 @@ pub mod workload;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeDoctests;
+
+/// The examples of the repository's README; they use the engine, which this crate sees and the workspace root is not.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct RootReadmeDoctests;

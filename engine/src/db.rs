@@ -5,7 +5,6 @@ use std::fmt;
 use std::ops::{Deref, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
-use terrace_memtable::MemTable;
 
 use crate::batch::{KeyspaceId, Ops};
 use crate::manifest::edit::Edit;
@@ -423,16 +422,5 @@ impl<P: Parts> Shared<P> {
             bytes => stats.table_bytes as f64 / bytes as f64,
         };
         stats
-    }
-}
-
-/// What the tests of this crate ask that users need not.
-#[doc(hidden)]
-impl<P: Parts> Engine<P> {
-    /// Whether any memtable holds something not yet in a table.
-    #[must_use]
-    pub fn has_unflushed(&self) -> bool {
-        let view = self.default.tree().view();
-        view.mems().any(|mem| !mem.table.is_empty())
     }
 }

@@ -43,7 +43,7 @@ impl<P: Parts> Outputs<P> {
         }
     }
 
-    /// Adds a version, in order. Returns whether a table was finished on the way.
+    /// Adds a version, in order.
     #[inline]
     pub(crate) fn add(&mut self, entry: Entry<'_>) -> Result<()> {
         let bytes = self.writer.as_ref().map_or(0, |(_, writer)| writer.file_bytes_estimate());

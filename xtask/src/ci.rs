@@ -108,9 +108,24 @@ fn examples() -> Result<(), String> {
     let workspace = Workspace::load()?;
     for (package, name) in workspace.targets("example") {
         let mut command = process::cargo(&workspace.root);
-        process::run(command.args(["run", "--all-features", "-p", package, "--example", name]))?;
+        command.args(["run", "--all-features", "-p", package, "--example", name, "--"]);
+        process::run(command.args(example_arguments(name)))?;
     }
     Ok(())
+}
+
+/// What an example is run with: some want a file, some would take minutes.
+fn example_arguments(name: &str) -> &'static [&'static str] {
+    match name {
+        "dump" => &[
+            "engine/tests/golden/v1/CURRENT",
+            "engine/tests/golden/v1/MANIFEST-000002",
+            "engine/tests/golden/v1/000004.log",
+            "engine/tests/golden/v1/000007.sst",
+        ],
+        "ten_million" => &["100000"],
+        _ => &[],
+    }
 }
 
 #[cfg(test)]

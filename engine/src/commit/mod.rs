@@ -12,22 +12,28 @@
 //! below those of all later groups, so it is complete once that number is visible. `log-before-memtable`: a memtable names
 //! a log (`first_log`) before that log can be ended.
 
+mod publish;
+mod queue;
+mod record;
+mod room;
+
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::Thread;
-use terrace_entry::{InternalKey, Kind, SeqNo};
-use terrace_memtable::MemTable;
+use terrace_entry::SeqNo;
 use terrace_wal::LogWriter;
 
-use crate::batch::{KeyspaceId, OpHeader, OpReader, Ops};
-use crate::logs::{OldLog, payload};
+use crate::batch::{KeyspaceId, Ops};
 use crate::options::Durability;
 use crate::shared::Shared;
 use crate::stats::bump;
 use crate::tree::Tree;
 use crate::version::Mem;
 use crate::{Error, Parts, Result};
+
+use publish::Group;
+use queue::{Followers, Outcome, PassOn, Queue, Request, take_followers};
+use record::{append_group, encoded};
 
 /// A group takes no more followers above this, so that the first of them does not wait for the last.
 const GROUP_BYTES_MAX: usize = 1 << 20;
@@ -82,83 +88,6 @@ struct Place<P: Parts> {
     mems: Mems<P>,
 }
 
-/// A group on its way to visibility.
-struct Group {
-    last: u64,
-    remaining: AtomicUsize,
-}
-
-enum Outcome<P: Parts> {
-    Waiting,
-    /// The queue is yours.
-    Lead,
-    Insert(Place<P>, Arc<Group>),
-    Failed(Error),
-    Taken,
-}
-
-/// A write waiting for a leader; owns its bytes, since the leader reads them from another thread.
-struct Request<P: Parts> {
-    bytes: Vec<u8>,
-    count: u32,
-    keyspaces: Vec<KeyspaceId>,
-    durability: Durability,
-    outcome: Mutex<Outcome<P>>,
-    thread: Thread,
-}
-
-impl<P: Parts> Request<P> {
-    fn new(ops: Ops<'_>, durability: Durability) -> Arc<Self> {
-        let mut bytes = Vec::new();
-        match ops {
-            Ops::Encoded { bytes: borrowed, .. } => bytes.extend_from_slice(borrowed),
-            Ops::One { .. } => {
-                encoded(ops, &[], &mut bytes);
-            }
-        }
-        Arc::new(Request {
-            bytes,
-            count: ops.count(),
-            keyspaces: ops.keyspaces().to_vec(),
-            durability,
-            outcome: Mutex::new(Outcome::Waiting),
-            thread: std::thread::current(),
-        })
-    }
-
-    fn ops(&self) -> Ops<'_> {
-        Ops::Encoded { bytes: &self.bytes, count: self.count, keyspaces: &self.keyspaces }
-    }
-
-    fn settle(&self, outcome: Outcome<P>) {
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
-        self.thread.unpark();
-    }
-
-    /// Waits for the leader: a short spin, since most groups take a microsecond or two, then sleep.
-    fn wait(&self) -> Outcome<P> {
-        for round in 0_u32.. {
-            {
-                let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-                if !matches!(*outcome, Outcome::Waiting) {
-                    return std::mem::replace(&mut *outcome, Outcome::Taken);
-                }
-            }
-            if round < 20 {
-                std::hint::spin_loop();
-            } else {
-                std::thread::park();
-            }
-        }
-        Outcome::Taken
-    }
-}
-
-struct Queue<P: Parts> {
-    led: bool,
-    waiting: VecDeque<Arc<Request<P>>>,
-}
-
 /// The commit of a database.
 pub(crate) struct Commit<P: Parts> {
     queue: Mutex<Queue<P>>,
@@ -211,27 +140,6 @@ impl<P: Parts> Commit<P> {
     pub(crate) fn active_log_bytes(&self) -> u64 {
         locked(&self.lead).log.as_ref().map_or(0, LogWriter::len_bytes)
     }
-}
-
-fn one_heads(keyspace: KeyspaceId, kind: Kind, key: &[u8], value: &[u8]) -> (OpHeader, OpHeader) {
-    let (mut head, mut value_head) = (OpHeader::default(), OpHeader::default());
-    head.encode(keyspace, kind, key.len());
-    if kind == Kind::Put {
-        value_head.varint(value.len() as u64);
-    }
-    (head, value_head)
-}
-
-/// The operations as one run of bytes, in `buffer` if they are not yet.
-fn encoded<'a>(ops: Ops<'a>, keyspaces: &'a [KeyspaceId], buffer: &'a mut Vec<u8>) -> Ops<'a> {
-    let Ops::One { keyspace, kind, key, value } = ops else { return ops };
-    let (head, value_head) = one_heads(keyspace[0], kind, key, value);
-    buffer.reserve_exact(key.len() + value.len() + 16);
-    buffer.extend_from_slice(head.as_slice());
-    buffer.extend_from_slice(key);
-    buffer.extend_from_slice(value_head.as_slice());
-    buffer.extend_from_slice(value);
-    Ops::Encoded { bytes: buffer, count: 1, keyspaces }
 }
 
 /// A member of the group being committed.
@@ -426,245 +334,4 @@ impl<P: Parts> Shared<P> {
             }
         }
     }
-
-    /// Seals the memtables that are full before the group goes into them.
-    fn make_room(self: &Arc<Self>, lead: &mut Lead<P>, members: &[Member<'_, P>]) -> Result<()> {
-        let limit = self.options.memtable_bytes as u64;
-        for member in members {
-            lead.unchecked_bytes += member.ops.bytes();
-            for id in member.ops.keyspaces() {
-                let trees = self.trees.load();
-                let Some(tree) = trees.get(id) else { continue };
-                if tree.view().active.memory_bytes() >= limit {
-                    self.seal_memtable(lead, tree)?;
-                }
-            }
-        }
-        if lead.unchecked_bytes > (self.options.memtable_bytes / 8).max(4 << 10) {
-            lead.unchecked_bytes = 0;
-            self.seal_for_limits(lead)?;
-        }
-        Ok(())
-    }
-
-    /// Keeps the two limits that concern all keyspaces together: memory of memtables, and bytes of logs.
-    fn seal_for_limits(self: &Arc<Self>, lead: &mut Lead<P>) -> Result<()> {
-        let trees = self.trees.load_full();
-        let memory: u64 = trees.values().map(|tree| tree.view().mem_bytes()).sum();
-        if memory > self.options.memory_bytes / 2 {
-            let largest = trees.values().max_by_key(|tree| tree.view().active.memory_bytes());
-            if let Some(tree) = largest {
-                self.seal_memtable(lead, tree)?;
-            }
-        }
-        let logs = self.logs().bytes() + lead.log.as_ref().map_or(0, LogWriter::len_bytes);
-        if logs > self.options.log_bytes_max {
-            let oldest = trees.values().min_by_key(|tree| tree.first_log(None));
-            let quiet = oldest
-                .filter(|tree| tree.first_log(None) == tree.view().active.first_log.load(Ordering::Acquire));
-            if let Some(tree) = quiet {
-                self.seal_memtable(lead, tree)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends the active log, seals the tree's memtable and has it flushed.
-    fn seal_memtable(self: &Arc<Self>, lead: &mut Lead<P>, tree: &Arc<Tree<P>>) -> Result<()> {
-        if tree.view().active.table.is_empty() {
-            // An insert into it may be under way; it is then far from full, and the next group looks again.
-            return Ok(());
-        }
-        self.switch_log(lead)?;
-        tree.seal(lead.next_seqno - 1, self.options.memtable_bytes)?;
-        self.share_memory();
-        self.throttle.sealed(self);
-        self.want_flush(tree);
-        Ok(())
-    }
-
-    /// Begins a new log, unless the active one is still unused.
-    fn switch_log(self: &Arc<Self>, lead: &mut Lead<P>) -> Result<()> {
-        let used = lead.last_logged != lead.active.previous;
-        if !P::log_keeps(&self.options) || !used {
-            return Ok(());
-        }
-        self.begin_log(lead).map_err(|error| self.fail(error))?;
-        self.want_spare_log();
-        Ok(())
-    }
-
-    fn begin_log(self: &Arc<Self>, lead: &mut Lead<P>) -> Result<()> {
-        let (number, mut log) = self.next_log(lead.active.number)?;
-        let start = payload::head(payload::START, lead.last_logged, lead.durable);
-        log.append(&[&start])?;
-        log.hand_over()?;
-        let old = lead.log.replace(log);
-        let ended = std::mem::replace(&mut lead.active, ActiveLog { number, previous: lead.last_logged });
-        let mut logs = self.logs();
-        if let Some(writer) = old {
-            let bytes = writer.len_bytes();
-            let durable = writer.synced_bytes() == bytes;
-            let ActiveLog { number, previous } = ended;
-            logs.old.push_back(OldLog { number, previous, bytes, writer: Some(writer), durable });
-        }
-        *locked(&self.commit.active) = lead.active;
-        Ok(())
-    }
-
-    /// Seals the tree's memtable if it holds anything, for a flush that somebody asked for.
-    pub(crate) fn seal_now(self: &Arc<Self>, tree: &Arc<Tree<P>>) -> Result<()> {
-        let mut lead = locked(&self.commit.lead);
-        self.check_writable()?;
-        if lead.closed {
-            return Err(Error::Closed);
-        }
-        self.seal_memtable(&mut lead, tree)
-    }
-
-    fn insert(&self, place: &Place<P>, ops: Ops<'_>) {
-        self.counters.writes.add(u64::from(ops.count()));
-        self.counters.user_bytes.add(ops.bytes() as u64);
-        match ops {
-            Ops::One { keyspace, kind, key, value } => {
-                if let Some(mem) = place.mems.get(keyspace[0]) {
-                    mem.table.insert(InternalKey::new(key, place.first, kind), value);
-                }
-            }
-            Ops::Encoded { bytes, .. } => {
-                let mut seqno = place.first.get();
-                let mut reader = OpReader::new(bytes);
-                while let Ok(Some(op)) = reader.next() {
-                    if let Some(mem) = place.mems.get(op.keyspace) {
-                        let key = InternalKey::new(op.key, SeqNo::new(seqno), op.kind);
-                        mem.table.insert(key, op.value);
-                    }
-                    seqno += 1;
-                }
-            }
-        }
-    }
-
-    fn announce(&self, last: u64, members: usize) -> Arc<Group> {
-        let group = Arc::new(Group { last, remaining: AtomicUsize::new(members) });
-        let mut publishing = locked(&self.commit.publishing);
-        publishing.push_back(Arc::clone(&group));
-        if members == 0 {
-            self.advance(&mut publishing);
-        }
-        group
-    }
-
-    /// One member of the group is inserted; returns when the group is visible.
-    fn publish(&self, group: &Group) {
-        let mut publishing = locked(&self.commit.publishing);
-        group.remaining.fetch_sub(1, Ordering::AcqRel);
-        self.advance(&mut publishing);
-        while self.visible.load(Ordering::Acquire) < group.last {
-            publishing = self.commit.published.wait(publishing).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn advance(&self, publishing: &mut VecDeque<Arc<Group>>) {
-        let mut advanced = false;
-        while let Some(group) = publishing.front() {
-            if group.remaining.load(Ordering::Acquire) > 0 {
-                break;
-            }
-            self.visible.store(group.last, Ordering::Release);
-            publishing.pop_front();
-            advanced = true;
-        }
-        if advanced {
-            self.commit.published.notify_all();
-        }
-    }
-}
-
-/// Passes the lead on when dropped, whatever happened: to the first who waits, or to nobody.
-struct PassOn<'a, P: Parts> {
-    shared: &'a Arc<Shared<P>>,
-}
-
-impl<P: Parts> Drop for PassOn<'_, P> {
-    fn drop(&mut self) {
-        let mut queue = locked(&self.shared.commit.queue);
-        match queue.waiting.pop_front() {
-            Some(next) => next.settle(Outcome::Lead),
-            None => queue.led = false,
-        }
-    }
-}
-
-fn take_followers<P: Parts>(waiting: &mut VecDeque<Arc<Request<P>>>, mut bytes: usize) -> Followers<P> {
-    let mut followers = Vec::new();
-    while bytes < GROUP_BYTES_MAX
-        && let Some(request) = waiting.pop_front()
-    {
-        bytes += request.bytes.len();
-        followers.push(request);
-    }
-    Followers(followers)
-}
-
-/// The followers of a leader. Should it not come to settle them (a panic in a part), they fail rather than wait for ever.
-struct Followers<P: Parts>(Vec<Arc<Request<P>>>);
-
-impl<P: Parts> Drop for Followers<P> {
-    fn drop(&mut self) {
-        for request in &self.0 {
-            let waiting = matches!(*locked(&request.outcome), Outcome::Waiting);
-            if waiting {
-                request.settle(Outcome::Failed(Error::Panicked("the leader of the group".to_owned())));
-            }
-        }
-    }
-}
-
-/// One record for the whole group. A lone operation goes from the caller's memory into the log without a copy between.
-fn append_group<'a, P: Parts + 'a>(
-    log: &mut P::Log,
-    (previous, durable): (SeqNo, SeqNo),
-    members: impl Iterator<Item = &'a Member<'a, P>> + Clone,
-) -> Result<()> {
-    let head = payload::head(payload::GROUP, previous, durable);
-    let mut alone = members.clone();
-    if let (Some(member), None) = (alone.next(), alone.next())
-        && let (Ops::One { keyspace, kind, key, value }, Some(place)) = (member.ops, member.placed())
-    {
-        let (op_head, value_head) = one_heads(keyspace[0], kind, key, value);
-        let bytes = op_head.as_slice().len() + key.len() + value_head.as_slice().len() + value.len();
-        let batch = payload::batch_head(place.first, 1, bytes);
-        log.append(&[&head, &batch, op_head.as_slice(), key, value_head.as_slice(), value])?;
-        return Ok(());
-    }
-    let heads: Vec<_> = members
-        .clone()
-        .filter_map(|member| {
-            let place = member.placed()?;
-            let Ops::Encoded { bytes, count, .. } = member.ops else { return None };
-            Some(payload::batch_head(place.first, count, bytes.len()))
-        })
-        .collect();
-    append_encoded(log, &head, &heads, members)
-}
-
-fn append_encoded<'a, P: Parts + 'a>(
-    log: &mut P::Log,
-    head: &[u8],
-    heads: &[[u8; payload::BATCH_HEAD_BYTES]],
-    members: impl Iterator<Item = &'a Member<'a, P>>,
-) -> Result<()> {
-    let mut parts: Vec<&[u8]> = Vec::with_capacity(1 + 2 * heads.len());
-    parts.push(head);
-    let encoded = members.filter_map(|member| match member.ops {
-        Ops::Encoded { bytes, .. } => Some(bytes),
-        Ops::One { .. } => None,
-    });
-    for (head, bytes) in heads.iter().zip(encoded) {
-        parts.push(head);
-        parts.push(bytes);
-    }
-    log.append(&parts)?;
-    Ok(())
 }

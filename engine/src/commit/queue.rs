@@ -1,0 +1,126 @@
+//! Waiting for a leader, and handing the lead on.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
+
+use super::record::encoded;
+use super::{GROUP_BYTES_MAX, Group, Place, locked};
+use crate::batch::{KeyspaceId, Ops};
+use crate::options::Durability;
+use crate::shared::Shared;
+use crate::{Error, Parts};
+
+pub(super) enum Outcome<P: Parts> {
+    Waiting,
+    /// The queue is yours.
+    Lead,
+    Insert(Place<P>, Arc<Group>),
+    Failed(Error),
+    Taken,
+}
+
+/// A write waiting for a leader; owns its bytes, since the leader reads them from another thread.
+pub(super) struct Request<P: Parts> {
+    pub(super) bytes: Vec<u8>,
+    pub(super) count: u32,
+    pub(super) keyspaces: Vec<KeyspaceId>,
+    pub(super) durability: Durability,
+    pub(super) outcome: Mutex<Outcome<P>>,
+    pub(super) thread: Thread,
+}
+
+impl<P: Parts> Request<P> {
+    pub(super) fn new(ops: Ops<'_>, durability: Durability) -> Arc<Self> {
+        let mut bytes = Vec::new();
+        match ops {
+            Ops::Encoded { bytes: borrowed, .. } => bytes.extend_from_slice(borrowed),
+            Ops::One { .. } => {
+                encoded(ops, &[], &mut bytes);
+            }
+        }
+        Arc::new(Request {
+            bytes,
+            count: ops.count(),
+            keyspaces: ops.keyspaces().to_vec(),
+            durability,
+            outcome: Mutex::new(Outcome::Waiting),
+            thread: std::thread::current(),
+        })
+    }
+
+    pub(super) fn ops(&self) -> Ops<'_> {
+        Ops::Encoded { bytes: &self.bytes, count: self.count, keyspaces: &self.keyspaces }
+    }
+
+    pub(super) fn settle(&self, outcome: Outcome<P>) {
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+        self.thread.unpark();
+    }
+
+    /// Waits for the leader: a short spin, since most groups take a microsecond or two, then sleep.
+    pub(super) fn wait(&self) -> Outcome<P> {
+        for round in 0_u32.. {
+            {
+                let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+                if !matches!(*outcome, Outcome::Waiting) {
+                    return std::mem::replace(&mut *outcome, Outcome::Taken);
+                }
+            }
+            if round < 20 {
+                std::hint::spin_loop();
+            } else {
+                std::thread::park();
+            }
+        }
+        Outcome::Taken
+    }
+}
+
+pub(super) struct Queue<P: Parts> {
+    pub(super) led: bool,
+    pub(super) waiting: VecDeque<Arc<Request<P>>>,
+}
+
+/// Passes the lead on when dropped, whatever happened: to the first who waits, or to nobody.
+pub(super) struct PassOn<'a, P: Parts> {
+    pub(super) shared: &'a Arc<Shared<P>>,
+}
+
+impl<P: Parts> Drop for PassOn<'_, P> {
+    fn drop(&mut self) {
+        let mut queue = locked(&self.shared.commit.queue);
+        match queue.waiting.pop_front() {
+            Some(next) => next.settle(Outcome::Lead),
+            None => queue.led = false,
+        }
+    }
+}
+
+pub(super) fn take_followers<P: Parts>(
+    waiting: &mut VecDeque<Arc<Request<P>>>,
+    mut bytes: usize,
+) -> Followers<P> {
+    let mut followers = Vec::new();
+    while bytes < GROUP_BYTES_MAX
+        && let Some(request) = waiting.pop_front()
+    {
+        bytes += request.bytes.len();
+        followers.push(request);
+    }
+    Followers(followers)
+}
+
+/// The followers of a leader. Should it not come to settle them (a panic in a part), they fail rather than wait for ever.
+pub(super) struct Followers<P: Parts>(pub(super) Vec<Arc<Request<P>>>);
+
+impl<P: Parts> Drop for Followers<P> {
+    fn drop(&mut self) {
+        for request in &self.0 {
+            let waiting = matches!(*locked(&request.outcome), Outcome::Waiting);
+            if waiting {
+                request.settle(Outcome::Failed(Error::Panicked("the leader of the group".to_owned())));
+            }
+        }
+    }
+}

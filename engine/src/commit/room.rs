@@ -1,0 +1,109 @@
+//! Making room: memtables are sealed and logs ended by whoever leads.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use terrace_memtable::MemTable;
+use terrace_wal::LogWriter;
+
+use super::{ActiveLog, Lead, Member, locked};
+use crate::logs::{OldLog, payload};
+use crate::shared::Shared;
+use crate::tree::Tree;
+use crate::{Error, Parts, Result};
+
+impl<P: Parts> Shared<P> {
+    /// Seals the memtables that are full before the group goes into them.
+    pub(super) fn make_room(self: &Arc<Self>, lead: &mut Lead<P>, members: &[Member<'_, P>]) -> Result<()> {
+        let limit = self.options.memtable_bytes as u64;
+        for member in members {
+            lead.unchecked_bytes += member.ops.bytes();
+            for id in member.ops.keyspaces() {
+                let trees = self.trees.load();
+                let Some(tree) = trees.get(id) else { continue };
+                if tree.view().active.memory_bytes() >= limit {
+                    self.seal_memtable(lead, tree)?;
+                }
+            }
+        }
+        if lead.unchecked_bytes > (self.options.memtable_bytes / 8).max(4 << 10) {
+            lead.unchecked_bytes = 0;
+            self.seal_for_limits(lead)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the two limits that concern all keyspaces together: memory of memtables, and bytes of logs.
+    pub(super) fn seal_for_limits(self: &Arc<Self>, lead: &mut Lead<P>) -> Result<()> {
+        let trees = self.trees.load_full();
+        let memory: u64 = trees.values().map(|tree| tree.view().mem_bytes()).sum();
+        if memory > self.options.memory_bytes / 2 {
+            let largest = trees.values().max_by_key(|tree| tree.view().active.memory_bytes());
+            if let Some(tree) = largest {
+                self.seal_memtable(lead, tree)?;
+            }
+        }
+        let logs = self.logs().bytes() + lead.log.as_ref().map_or(0, LogWriter::len_bytes);
+        if logs > self.options.log_bytes_max {
+            let oldest = trees.values().min_by_key(|tree| tree.first_log(None));
+            let quiet = oldest
+                .filter(|tree| tree.first_log(None) == tree.view().active.first_log.load(Ordering::Acquire));
+            if let Some(tree) = quiet {
+                self.seal_memtable(lead, tree)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the active log, seals the tree's memtable and has it flushed.
+    pub(super) fn seal_memtable(self: &Arc<Self>, lead: &mut Lead<P>, tree: &Arc<Tree<P>>) -> Result<()> {
+        if tree.view().active.table.is_empty() {
+            // An insert into it may be under way; it is then far from full, and the next group looks again.
+            return Ok(());
+        }
+        self.switch_log(lead)?;
+        tree.seal(lead.next_seqno - 1, self.options.memtable_bytes)?;
+        self.share_memory();
+        self.throttle.sealed(self);
+        self.want_flush(tree);
+        Ok(())
+    }
+
+    /// Begins a new log, unless the active one is still unused.
+    pub(super) fn switch_log(self: &Arc<Self>, lead: &mut Lead<P>) -> Result<()> {
+        let used = lead.last_logged != lead.active.previous;
+        if !P::log_keeps(&self.options) || !used {
+            return Ok(());
+        }
+        self.begin_log(lead).map_err(|error| self.fail(error))?;
+        self.want_spare_log();
+        Ok(())
+    }
+
+    pub(super) fn begin_log(self: &Arc<Self>, lead: &mut Lead<P>) -> Result<()> {
+        let (number, mut log) = self.next_log(lead.active.number)?;
+        let start = payload::head(payload::START, lead.last_logged, lead.durable);
+        log.append(&[&start])?;
+        log.hand_over()?;
+        let old = lead.log.replace(log);
+        let ended = std::mem::replace(&mut lead.active, ActiveLog { number, previous: lead.last_logged });
+        let mut logs = self.logs();
+        if let Some(writer) = old {
+            let bytes = writer.len_bytes();
+            let durable = writer.synced_bytes() == bytes;
+            let ActiveLog { number, previous } = ended;
+            logs.old.push_back(OldLog { number, previous, bytes, writer: Some(writer), durable });
+        }
+        *locked(&self.commit.active) = lead.active;
+        Ok(())
+    }
+
+    /// Seals the tree's memtable if it holds anything, for a flush that somebody asked for.
+    pub(crate) fn seal_now(self: &Arc<Self>, tree: &Arc<Tree<P>>) -> Result<()> {
+        let mut lead = locked(&self.commit.lead);
+        self.check_writable()?;
+        if lead.closed {
+            return Err(Error::Closed);
+        }
+        self.seal_memtable(&mut lead, tree)
+    }
+}

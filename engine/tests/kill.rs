@@ -99,7 +99,8 @@ fn check(dir: &Path, log: LogKind, acknowledged: Option<u64>, round: u64) -> u64
         let value = db.get(format!("a{slot:04}")).unwrap().unwrap();
         assert!(value.starts_with(format!("{newest} ").as_bytes()), "round {round}: slot {slot}");
     }
-    assert!(db.recovery().dropped.is_empty() || log == LogKind::Mapped, "{:?}", db.recovery());
+    // A kill ends a write between two pages, too: the record that was being written, which nobody was told of, may be torn.
+    assert!(db.recovery().dropped.len() <= 1, "{:?}", db.recovery());
     last.unwrap_or(0)
 }
 

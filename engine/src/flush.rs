@@ -15,6 +15,7 @@ use crate::parts::MemCursorOf;
 use crate::seam::executor::{Lane, Step};
 use crate::shared::Shared;
 use crate::stats::bump;
+use crate::sync::thread;
 use crate::tree::Tree;
 use crate::version::{Mem, Table, View};
 use crate::{Parts, Result};
@@ -74,6 +75,8 @@ impl<P: Parts> Shared<P> {
         };
         drop(work);
         if self.visible() < mem.last_seqno() {
+            // Some microseconds in most cases: a writer is in the middle of its insert, and may need this processor.
+            thread::yield_now();
             return Step::Again;
         }
         *current = Some(Flush::new(self, tree, mem));

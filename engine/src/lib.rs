@@ -83,6 +83,7 @@ mod shape;
 mod shared;
 mod snapshot;
 mod stats;
+mod sync;
 mod trash;
 mod tree;
 mod version;

@@ -4,12 +4,12 @@
 //! measured since the database was opened: at one half, writers go exactly as fast as compaction can follow; below it faster, above it
 //! slower. The charge runs against one clock for all writers, so that it does not depend on how many there are or how large their writes.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::batch::Ops;
 use crate::shared::Shared;
 use crate::stats::read;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::{Options, Parts, Result};
 
 /// What compaction is taken to absorb before anything was measured, in bytes a second.

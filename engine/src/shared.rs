@@ -1,11 +1,9 @@
 //! What the keyspaces of a database share: the log, the sequence, the cache, the manifest and the background work.
 
-use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use terrace_entry::SeqNo;
 use terrace_sstable::BlockCache;
 use terrace_vfs::{FileLock, Vfs};
@@ -20,6 +18,8 @@ use crate::seam::clock::Clock;
 use crate::seam::executor::{Executor, Lane, Step};
 use crate::snapshot::Snapshots;
 use crate::stats::Counters;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{ArcSwap, Mutex, MutexGuard, PoisonError};
 use crate::trash::Trash;
 use crate::tree::Tree;
 use crate::{Error, Options, Parts, RecoverySummary, Result};

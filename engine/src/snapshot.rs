@@ -4,10 +4,11 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeBounds;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use terrace_entry::SeqNo;
 
 use crate::shared::Shared;
+use crate::sync::{Mutex, PoisonError};
 use crate::{Error, Iter, Keyspace, Parts, Result};
 
 /// The snapshots held, with how often each sequence number is.

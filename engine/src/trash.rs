@@ -2,10 +2,11 @@
 
 use std::fmt::Debug;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use terrace_vfs::Vfs;
 
 use crate::seam::executor::{Executor, Lane, Step};
+use crate::sync::{Mutex, PoisonError};
 
 /// Takes paths from destructors, which must not do I/O themselves: the last reader of a table may be in the middle of a look-up.
 #[derive(Debug)]

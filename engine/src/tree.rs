@@ -1,12 +1,12 @@
 //! A tree: one keyspace's memtables and tables, and the background work on them.
 
-use arc_swap::ArcSwap;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use terrace_compaction::TableId;
 
 use crate::batch::KeyspaceId;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{ArcSwap, Guard, Mutex, MutexGuard, PoisonError};
 use crate::version::{Mem, View};
 use crate::{Parts, Result};
 
@@ -51,7 +51,7 @@ impl<P: Parts> Tree<P> {
 
     /// The view in force, without a shared counter: for look-ups.
     #[inline]
-    pub(crate) fn view(&self) -> arc_swap::Guard<Arc<View<P>>> {
+    pub(crate) fn view(&self) -> Guard<Arc<View<P>>> {
         self.view.load()
     }
 

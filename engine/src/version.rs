@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use terrace_compaction::{Shape, ShapeEdit, TableId, TableMeta};
 use terrace_entry::SeqNo;
 use terrace_memtable::MemTable;
 use terrace_sstable::TableReader;
 
 use crate::parts::TableReaderOf;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::trash::Trash;
 use crate::{Error, Parts, Result};
 

@@ -18,8 +18,7 @@ mod record;
 mod room;
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use terrace_entry::SeqNo;
 use terrace_wal::LogWriter;
 
@@ -27,6 +26,8 @@ use crate::batch::{KeyspaceId, Ops};
 use crate::options::Durability;
 use crate::shared::Shared;
 use crate::stats::bump;
+use crate::sync::atomic::Ordering;
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::tree::Tree;
 use crate::version::Mem;
 use crate::{Error, Parts, Result};

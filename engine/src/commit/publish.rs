@@ -1,8 +1,7 @@
 //! Into the memtables, and then visible, in order.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use terrace_entry::{InternalKey, SeqNo};
 use terrace_memtable::MemTable;
 
@@ -10,6 +9,8 @@ use super::{Place, locked};
 use crate::Parts;
 use crate::batch::{OpReader, Ops};
 use crate::shared::Shared;
+use crate::sync::PoisonError;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// A group on its way to visibility.
 pub(super) struct Group {

@@ -1,14 +1,15 @@
 //! Waiting for a leader, and handing the lead on.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Thread;
+use std::sync::Arc;
 
 use super::record::encoded;
 use super::{GROUP_BYTES_MAX, Group, Place, locked};
 use crate::batch::{KeyspaceId, Ops};
 use crate::options::Durability;
 use crate::shared::Shared;
+use crate::sync::thread::{self, Thread};
+use crate::sync::{Mutex, PoisonError, hint};
 use crate::{Error, Parts};
 
 pub(super) enum Outcome<P: Parts> {
@@ -45,7 +46,7 @@ impl<P: Parts> Request<P> {
             keyspaces: ops.keyspaces().to_vec(),
             durability,
             outcome: Mutex::new(Outcome::Waiting),
-            thread: std::thread::current(),
+            thread: thread::current(),
         })
     }
 
@@ -68,9 +69,9 @@ impl<P: Parts> Request<P> {
                 }
             }
             if round < 20 {
-                std::hint::spin_loop();
+                hint::spin_loop();
             } else {
-                std::thread::park();
+                thread::park();
             }
         }
         Outcome::Taken

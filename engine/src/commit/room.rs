@@ -1,13 +1,13 @@
 //! Making room: memtables are sealed and logs ended by whoever leads.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use terrace_memtable::MemTable;
 use terrace_wal::LogWriter;
 
 use super::{ActiveLog, Lead, Member, locked};
 use crate::logs::{OldLog, payload};
 use crate::shared::Shared;
+use crate::sync::atomic::Ordering;
 use crate::tree::Tree;
 use crate::{Error, Parts, Result};
 

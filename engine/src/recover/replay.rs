@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use terrace_entry::{InternalKey, SeqNo};
 use terrace_memtable::MemTable;
 use terrace_vfs::Vfs;
@@ -17,6 +16,7 @@ use crate::batch::{KeyspaceId, OpReader};
 use crate::logs::payload::{Batch, GROUP, Payload, broken};
 use crate::manifest::state::State;
 use crate::names::FileName;
+use crate::sync::atomic::Ordering;
 use crate::version::Mem;
 use crate::{Error, Options, Parts, Result};
 

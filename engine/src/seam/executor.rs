@@ -7,12 +7,13 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Clock;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// What a job wants after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,13 +139,13 @@ impl ThreadPool {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the seam for threads")]
+#[cfg_attr(not(shuttle), expect(clippy::disallowed_methods, reason = "this is the seam for threads"))]
 fn start_worker(pool: &Arc<Pool>, number: usize) -> JoinHandle<()> {
     const ALL: &[Lane] = &[Lane::Flush, Lane::Compaction, Lane::Maintenance];
     const FLUSH_ONLY: &[Lane] = &[Lane::Flush, Lane::Maintenance];
     let pool = Arc::clone(pool);
     let lanes = if number == 0 { FLUSH_ONLY } else { ALL };
-    std::thread::Builder::new()
+    thread::Builder::new()
         .name(format!("terrace-{number}"))
         .spawn(move || work(&pool, lanes))
         .expect("a background thread can be started")
@@ -229,7 +230,7 @@ impl Executor for ThreadPool {
         self.pool.work.notify_all();
         for handle in std::mem::take(&mut *locked(&self.threads)) {
             // A job that holds the last handle stops the pool from one of its own threads, which can not wait for itself.
-            if handle.thread().id() != std::thread::current().id() {
+            if handle.thread().id() != thread::current().id() {
                 let _ = handle.join();
             }
         }

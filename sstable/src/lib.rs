@@ -99,6 +99,35 @@ pub struct Found {
     pub value: Bytes,
 }
 
+/// A stretch of a damaged table that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostStretch {
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// What is wrong with it.
+    pub what: String,
+    /// Whose versions are lost with it.
+    pub keys: LostKeys,
+}
+
+/// Which user keys a lost stretch may have held versions of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LostKeys {
+    /// None: it held no versions.
+    None,
+    /// Some of `smallest` to `largest`, both included.
+    Range {
+        /// The least that it may have held.
+        smallest: Vec<u8>,
+        /// The greatest.
+        largest: Vec<u8>,
+    },
+    /// Any that the table held.
+    All,
+}
+
 /// Where a table is read from and what it shares with other tables.
 #[derive(Debug)]
 pub struct OpenTable<C> {
@@ -156,6 +185,10 @@ pub trait TableWriter: Send + Sized + 'static {
     /// [`Error::OutOfOrder`] when it is not after the last one; the table can go on.
     fn add(&mut self, key: InternalKey<'_>, value: &[u8]) -> Result<()>;
 
+    /// Sets words of the caller's own, which stand in the properties and are not looked at here. The last ones set before `finish` count; empty
+    /// (as at first) is none.
+    fn set_note(&mut self, note: Vec<u8>);
+
     /// Bytes that the file would have if it were finished now, to within a block and the filter.
     fn file_bytes_estimate(&self) -> u64;
 
@@ -195,6 +228,25 @@ pub trait TableReader<C: BlockCache>: Send + Sync + Sized + 'static {
 
     /// Reads everything and checks every checksum and the order of versions.
     fn verify(self: Arc<Self>) -> Result<()>;
+
+    /// Reads what is whole of a table that may be too damaged to open: gives each version that can be trusted to `keep`, in order, and each stretch
+    /// that can not be read to `lost`. For a sound table that is every version and nothing lost.
+    ///
+    /// Unless the format says more, nothing can be read in part and all is lost.
+    ///
+    /// # Errors
+    ///
+    /// Only those of `keep`. What can not be read from the file is lost and no error.
+    fn salvage(
+        file: &dyn ReadFile,
+        keep: &mut dyn FnMut(InternalKey<'_>, &[u8]) -> Result<()>,
+        lost: &mut dyn FnMut(LostStretch),
+    ) -> Result<()> {
+        let _ = keep;
+        let what = "this format can not be read in part".to_owned();
+        lost(LostStretch { offset: 0, bytes: file.len().unwrap_or(0), what, keys: LostKeys::All });
+        Ok(())
+    }
 }
 
 #[cfg(all(doctest, feature = "block", feature = "quick"))]

@@ -33,4 +33,6 @@ pub struct Properties {
     pub file_bytes: u64,
     /// When it was written, in seconds since the Unix epoch.
     pub created_at_unix_seconds: u64,
+    /// The caller's own words, as given to [`crate::TableWriter::set_note`]; empty for none.
+    pub note: Vec<u8>,
 }

@@ -8,8 +8,8 @@ use terrace_entry::testing::sample_versions;
 use terrace_entry::{Cursor, InternalKey, Kind, OwnedVersion, SeqNo};
 use terrace_sstable::testing::TableFixture;
 use terrace_sstable::{
-    BlockCache, BlockTable, BlockTableReader, Compression, CursorOptions, Error, FilterOptions, NullCache,
-    OpenTable, QuickCache, TableOptions, TableReader, TableWriter, dump,
+    BlockCache, BlockTable, BlockTableReader, Compression, CursorOptions, Error, FilterOptions, LostKeys,
+    LostStretch, NullCache, OpenTable, QuickCache, TableFormat, TableOptions, TableReader, TableWriter, dump,
 };
 use terrace_vfs::ReadFile;
 
@@ -267,7 +267,7 @@ fn later_format_version_names_both_versions() {
     later[footer + 68..footer + 72].copy_from_slice(&crc.to_le_bytes());
     fixture.put_bytes(&later);
     let refused = fixture.open::<BlockTable>(1).unwrap_err();
-    assert!(matches!(refused, Error::UnsupportedVersion { found: 7, supported: 1, .. }), "{refused}");
+    assert!(matches!(refused, Error::UnsupportedVersion { found: 7, supported: 2, .. }), "{refused}");
 }
 
 // ---- what is read ----
@@ -513,4 +513,59 @@ fn writer_that_failed_to_write_refuses_everything_after() {
     assert!(matches!(errors[0], Error::File(_)), "{:?}", errors[0]);
     assert!(errors.len() > 100 && errors[1..].iter().all(|error| matches!(error, Error::WriterFailed)));
     assert!(matches!(writer.finish(), Err(Error::WriterFailed)));
+}
+
+// ---- salvage ----
+
+type Salvaged = (Vec<OwnedVersion>, Vec<LostStretch>);
+
+fn salvage(fixture: &Fixture) -> Salvaged {
+    let (mut kept, mut lost) = (Vec::new(), Vec::new());
+    type Reader = <BlockTable as TableFormat<QuickCache>>::Reader;
+    let file = fixture.file();
+    let keep = &mut |key: InternalKey<'_>, value: &[u8]| {
+        kept.push((key.user_key.to_vec(), key.seqno, key.kind, value.to_vec()));
+        Ok(())
+    };
+    Reader::salvage(&*file, keep, &mut |stretch| lost.push(stretch)).unwrap();
+    (kept, lost)
+}
+
+#[test]
+fn a_sound_table_is_salvaged_whole() {
+    let fixture = Fixture::new();
+    fixture.write::<BlockTable>(&golden_versions(), &with_filter(FilterId::BLOCKED)).unwrap();
+    assert_eq!(salvage(&fixture), (golden_versions(), Vec::new()));
+}
+
+/// Whatever byte is flipped: what is kept was written, and what was written is kept or said to be lost.
+#[test]
+fn salvage_keeps_or_names_every_version_behind_any_flipped_byte() {
+    let versions = golden_versions();
+    let mut whole = 0;
+    for options in [with_filter(FilterId::STANDARD), lz4()] {
+        let fixture = Fixture::new();
+        fixture.write::<BlockTable>(&versions, &options).unwrap();
+        let sound = fixture.bytes();
+        for at in 0..sound.len() {
+            let mut damaged = sound.clone();
+            damaged[at] ^= 1 << (at % 8);
+            fixture.put_bytes(&damaged);
+            let (kept, lost) = salvage(&fixture);
+            assert_eq!(lost.len(), 1, "byte {at} is in one region");
+            assert!((lost[0].offset..lost[0].offset + lost[0].bytes).contains(&(at as u64)), "byte {at}");
+            assert!(kept.iter().all(|version| versions.contains(version)), "byte {at}");
+            let missing: Vec<_> = versions.iter().filter(|version| !kept.contains(version)).collect();
+            whole += usize::from(missing.is_empty());
+            for (key, ..) in missing {
+                let named = match &lost[0].keys {
+                    LostKeys::None => false,
+                    LostKeys::Range { smallest, largest } => (smallest..=largest).contains(&key),
+                    LostKeys::All => true,
+                };
+                assert!(named, "byte {at}: {} is lost and not said to be", key.escape_ascii());
+            }
+        }
+    }
+    assert!(whole > 300, "damage to filter, properties and footer loses nothing: {whole}");
 }

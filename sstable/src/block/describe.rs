@@ -3,8 +3,10 @@
 //! ```text
 //! version: u8 | entries, tombstones, user keys: varint | smallest key, largest key: length varint, bytes
 //! | least, greatest seqno: varint | key bytes, value bytes, data blocks, raw, stored: varint
-//! | file bytes: u64 | created at: varint
+//! | file bytes: u64 | created at: varint | in version 2: note: length varint, bytes
 //! ```
+//!
+//! A table without a note is written in version 1, which older builds read.
 //!
 //! File bytes have a fixed width because they count themselves.
 
@@ -15,10 +17,12 @@ use super::varint;
 use crate::Properties;
 
 const VERSION: u8 = 1;
+/// The version that has a note.
+const VERSION_WITH_NOTE: u8 = 2;
 
 pub(crate) fn encode(properties: &Properties, out: &mut Vec<u8>) {
     let p = properties;
-    out.push(VERSION);
+    out.push(if p.note.is_empty() { VERSION } else { VERSION_WITH_NOTE });
     for number in [p.entries, p.tombstones, p.user_keys] {
         varint::put(out, number);
     }
@@ -40,13 +44,17 @@ pub(crate) fn encode(properties: &Properties, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(&p.file_bytes.to_le_bytes());
     varint::put(out, p.created_at_unix_seconds);
+    if !p.note.is_empty() {
+        varint::put(out, p.note.len() as u64);
+        out.extend_from_slice(&p.note);
+    }
 }
 
 pub(crate) fn decode(payload: &[u8]) -> Result<Properties, Fault> {
     match payload.first() {
-        Some(&VERSION) => {
-            Fields { bytes: payload, at: 1 }.all().ok_or(Fault::Damage("properties do not read"))
-        }
+        Some(&version @ (VERSION | VERSION_WITH_NOTE)) => Fields { bytes: payload, at: 1 }
+            .all(version == VERSION_WITH_NOTE)
+            .ok_or(Fault::Damage("properties do not read")),
         _ => Err(Fault::Damage("properties of an unknown version")),
     }
 }
@@ -81,7 +89,7 @@ impl Fields<'_> {
         Some(u64::from_le_bytes(*value))
     }
 
-    fn all(mut self) -> Option<Properties> {
+    fn all(mut self, has_note: bool) -> Option<Properties> {
         // Fields are read in the order in which they are written here.
         let properties = Properties {
             entries: self.number()?,
@@ -98,6 +106,7 @@ impl Fields<'_> {
             data_bytes_stored: self.number()?,
             file_bytes: self.fixed()?,
             created_at_unix_seconds: self.number()?,
+            note: if has_note { self.key()? } else { Vec::new() },
         };
         (self.at == self.bytes.len()).then_some(properties)
     }
@@ -123,12 +132,13 @@ mod tests {
             data_bytes_stored: 10,
             file_bytes: 11,
             created_at_unix_seconds: 12,
+            note: b"a note".to_vec(),
         }
     }
 
     #[test]
     fn every_field_reads_back() {
-        for properties in [sample(), Properties::default()] {
+        for properties in [sample(), Properties { note: Vec::new(), ..sample() }, Properties::default()] {
             let mut bytes = Vec::new();
             encode(&properties, &mut bytes);
             assert_eq!(decode(&bytes), Ok(properties));
@@ -145,7 +155,9 @@ mod tests {
         bytes.push(0);
         assert!(decode(&bytes).is_err());
         bytes.pop();
-        bytes[0] = 2;
+        bytes[0] = 3;
         assert!(decode(&bytes).is_err());
+        bytes[0] = 1;
+        assert!(decode(&bytes).is_err(), "version 1 has no note");
     }
 }

@@ -6,7 +6,7 @@ use terrace_vfs::ReadFile;
 
 use super::data::{self, DataBlock, Layout, Position};
 use super::fault::Fault;
-use super::footer::{FORMAT_VERSION, Footer};
+use super::footer::Footer;
 use super::index::{Handle, Index};
 use super::{describe, reader, stored};
 use crate::{Properties, Result};
@@ -34,7 +34,7 @@ pub fn dump(file: &dyn ReadFile) -> Result<String> {
         describe::decode(&payload).map_err(|fault| fault.of(file.path(), footer.properties.offset))?;
 
     let mut out = Text(String::new());
-    out.line(0, format_args!("table, format version {FORMAT_VERSION}, {} bytes", footer.file_bytes));
+    out.line(0, format_args!("table, format version {}, {} bytes", footer.version, footer.file_bytes));
     for number in 0..index.len() {
         out.block(file, &index, number)?;
     }
@@ -197,6 +197,9 @@ impl Text {
             ),
         );
         self.line(4, format_args!("file bytes {}, created at {}", p.file_bytes, p.created_at_unix_seconds));
+        if !p.note.is_empty() {
+            self.line(4, format_args!("note \"{}\"", p.note.escape_ascii()));
+        }
     }
 
     fn footer(&mut self, footer: &Footer) {

@@ -5,7 +5,7 @@
 //! filter:     offset u64 | length u64          (length 0: none)
 //! properties: offset u64 | length u64
 //! file length: u64
-//! flags: u32                                   (none is known to version 1)
+//! flags: u32                                   (none is known)
 //! footer length: u32 | version: u32 | crc32c: u32 | magic: 8 bytes         (little-endian; 80 bytes in all)
 //! ```
 //!
@@ -18,13 +18,19 @@
 use super::fault::Fault;
 use super::index::Handle;
 
-/// The version of the format written here, and the greatest that is read.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// The greatest version that is read. Version 2 has a note in its properties; a table without one is written as version 1, so that older
+/// builds read it.
+pub(crate) const FORMAT_VERSION: u32 = 2;
+
+/// The version of a table with or without a note.
+pub(crate) fn version_for(note: &[u8]) -> u32 {
+    if note.is_empty() { 1 } else { FORMAT_VERSION }
+}
 
 /// What every table ends with. Not text that an editor would touch: a high bit, a line end of each kind, an end-of-file.
 pub(crate) const MAGIC: [u8; 8] = *b"\x89TSST\r\n\x1a";
 
-/// Bytes of a footer of version 1.
+/// Bytes of a footer of versions 1 and 2.
 pub(crate) const FOOTER_BYTES: usize = 80;
 
 /// Bytes at the end that every version has: footer length, version, checksum, magic.
@@ -40,6 +46,7 @@ pub(crate) struct Footer {
     pub(crate) filter: Option<Handle>,
     pub(crate) properties: Handle,
     pub(crate) file_bytes: u64,
+    pub(crate) version: u32,
 }
 
 /// The part that all versions share.
@@ -75,7 +82,7 @@ impl Footer {
         out.extend_from_slice(&self.file_bytes.to_le_bytes());
         out.extend_from_slice(&0u32.to_le_bytes());
         out.extend_from_slice(&(FOOTER_BYTES as u32).to_le_bytes());
-        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out.extend_from_slice(&self.version.to_le_bytes());
         let crc = crc32c::crc32c(&out[start..]);
         out.extend_from_slice(&crc.to_le_bytes());
         out.extend_from_slice(&MAGIC);
@@ -89,7 +96,7 @@ impl Footer {
         if crc32c::crc32c(covered) != mark.crc {
             return Err(Fault::Damage("checksum of footer does not match"));
         }
-        if mark.version != FORMAT_VERSION {
+        if !(1..=FORMAT_VERSION).contains(&mark.version) {
             return Err(Fault::UnsupportedVersion(mark.version));
         }
         if bytes.len() != FOOTER_BYTES {
@@ -102,10 +109,11 @@ impl Footer {
         if u64_at(bytes, 48) != file_bytes {
             return Err(Fault::Damage("file is not as long as its footer says"));
         }
-        Self::decode_regions(bytes, file_bytes).ok_or(Fault::Damage("regions do not fill the file"))
+        Self::decode_regions(bytes, mark.version, file_bytes)
+            .ok_or(Fault::Damage("regions do not fill the file"))
     }
 
-    fn decode_regions(bytes: &[u8], file_bytes: u64) -> Option<Self> {
+    fn decode_regions(bytes: &[u8], version: u32, file_bytes: u64) -> Option<Self> {
         let handle = |at: usize| {
             let (offset, len) = (u64_at(bytes, at), u64_at(bytes, at + 8));
             let end = offset.checked_add(len)?;
@@ -120,7 +128,8 @@ impl Footer {
         let in_order = (!has_filter || filter.offset == index_end)
             && properties.offset == after_filter
             && properties_end == file_bytes - FOOTER_BYTES as u64;
-        in_order.then_some(Footer { index, filter: has_filter.then_some(filter), properties, file_bytes })
+        let filter = has_filter.then_some(filter);
+        in_order.then_some(Footer { index, filter, properties, file_bytes, version })
     }
 }
 
@@ -144,6 +153,7 @@ mod tests {
             filter: Some(Handle { offset: 600, len: 200 }),
             properties: Handle { offset: 800, len: 120 },
             file_bytes: FILE_BYTES,
+            version: 1,
         }
     }
 
@@ -172,6 +182,7 @@ mod tests {
         let mut without_filter = sound();
         without_filter.filter = None;
         without_filter.properties = Handle { offset: 600, len: 320 };
+        without_filter.version = 2;
         assert_eq!(decode(&bytes_of(&without_filter), FILE_BYTES), Ok(without_filter));
     }
 
@@ -197,9 +208,9 @@ mod tests {
     #[test]
     fn later_version_is_told_from_damage() {
         let mut bytes = bytes_of(&sound());
-        bytes[64] = 2;
+        bytes[64] = 3;
         assert!(matches!(decode(&bytes, FILE_BYTES), Err(Fault::Damage(_))));
-        assert_eq!(decode(&resealed(bytes), FILE_BYTES), Err(Fault::UnsupportedVersion(2)));
+        assert_eq!(decode(&resealed(bytes), FILE_BYTES), Err(Fault::UnsupportedVersion(3)));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod footer;
 mod index;
 mod key;
 mod reader;
+mod salvage;
 mod stored;
 #[cfg(test)]
 mod tests;

@@ -16,8 +16,11 @@ use super::fault::Fault;
 use super::footer::{Footer, MARK_BYTES, Mark};
 use super::index::{Handle, Index};
 use super::stored::{self, Opened};
-use super::{describe, verify};
-use crate::{BlockCache, BlockKey, CursorOptions, Error, Found, OpenTable, Properties, Result, TableReader};
+use super::{describe, salvage, verify};
+use crate::{
+    BlockCache, BlockKey, CursorOptions, Error, Found, LostStretch, OpenTable, Properties, Result,
+    TableReader,
+};
 
 /// Reads one table of the block format; see [`super::BlockTable`].
 pub struct BlockTableReader<C, F: FilterSet = StockFilters> {
@@ -114,6 +117,14 @@ where
     fn memory_bytes(&self) -> usize {
         let keys = self.properties.smallest_key.len() + self.properties.largest_key.len();
         self.index.memory_bytes() + self.filter_bytes + keys + size_of::<Self>()
+    }
+
+    fn salvage(
+        file: &dyn ReadFile,
+        keep: &mut dyn FnMut(InternalKey<'_>, &[u8]) -> Result<()>,
+        lost: &mut dyn FnMut(LostStretch),
+    ) -> Result<()> {
+        salvage::salvage(file, keep, lost)
     }
 
     fn verify(self: Arc<Self>) -> Result<()> {

@@ -171,6 +171,7 @@ impl<C: crate::BlockCache, F: FilterSet> Check<'_, C, F> {
         self.counted.largest_key = self.last.map(|last| last.user_key).unwrap_or_default();
         self.counted.file_bytes = self.table.footer.file_bytes;
         self.counted.created_at_unix_seconds = stated.created_at_unix_seconds;
+        self.counted.note.clone_from(&stated.note);
         if self.counted == *stated {
             return Ok(());
         }

@@ -16,7 +16,7 @@ use terrace_entry::{InternalKey, Kind, SeqNo};
 use terrace_vfs::WriteFile;
 
 use super::build::DataBlockBuilder;
-use super::footer::{FOOTER_BYTES, Footer};
+use super::footer::{FOOTER_BYTES, Footer, version_for};
 use super::index::{Handle, IndexBuilder};
 use super::stored::{self, Packer};
 use super::{BLOCK_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, describe, key};
@@ -114,6 +114,10 @@ impl<F: FilterSet> TableWriter for BlockTableWriter<F> {
             self.finish_block()?;
         }
         Ok(())
+    }
+
+    fn set_note(&mut self, note: Vec<u8>) {
+        self.properties.note = note;
     }
 
     fn file_bytes_estimate(&self) -> u64 {
@@ -267,7 +271,8 @@ impl<F: FilterSet> BlockTableWriter<F> {
         describe::encode(&self.properties, &mut self.out);
         stored::seal_plain(&mut self.out, start, offset)?;
         let properties = Handle { offset, len };
-        Footer { index, filter, properties, file_bytes: self.properties.file_bytes }.encode(&mut self.out);
+        let (file_bytes, version) = (self.properties.file_bytes, version_for(&self.properties.note));
+        Footer { index, filter, properties, file_bytes, version }.encode(&mut self.out);
         Ok(())
     }
 }

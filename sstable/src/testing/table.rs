@@ -203,6 +203,7 @@ impl<T: TableFormat<C>, C: BlockCache> Suite<T, C> {
         self.check(long_keys_and_values());
         self.check(bytes_at_the_edges());
         self.out_of_order_is_refused_and_the_table_goes_on();
+        self.a_note_reads_back();
         self.damage_is_never_a_wrong_answer();
     }
 
@@ -228,6 +229,20 @@ impl<T: TableFormat<C>, C: BlockCache> Suite<T, C> {
         let table = self.fixture.open::<T>(u64::MAX).expect("to open");
         let found = table.get(b"b", KeyHash::of(b"b"), SeqNo::MAX).expect("to get").expect("b is there");
         assert_eq!(found.value, "1");
+    }
+
+    fn a_note_reads_back(&self) {
+        for (note, last) in [(&b"a note"[..], &b"the last one set"[..]), (b"a note", b""), (b"", b"\0\xff")] {
+            let mut writer = self.fixture.writer::<T>(&self.options).expect("a writer");
+            writer.set_note(note.to_vec());
+            writer.add(InternalKey::new(b"k", SeqNo::new(1), Kind::Put), b"v").expect("to add");
+            writer.set_note(last.to_vec());
+            let written = writer.finish().expect("to finish");
+            assert_eq!(written.note, last);
+            let table = self.fixture.open::<T>(u64::MAX).expect("to open");
+            assert_eq!(*table.properties(), written);
+            Arc::clone(&table).verify().expect("a table with a note verifies");
+        }
     }
 
     /// Each byte of a small table, flipped: whatever is answered is right.
@@ -363,6 +378,7 @@ fn check_properties(found: &Properties, versions: &[OwnedVersion], file_bytes: u
         data_bytes_raw: found.data_bytes_raw,
         data_bytes_stored: found.data_bytes_stored,
         created_at_unix_seconds: found.created_at_unix_seconds,
+        note: found.note.clone(),
     };
     assert_eq!(*found, expected);
 }

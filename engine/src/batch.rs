@@ -9,7 +9,7 @@ use crate::options::{BATCH_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::{Error, Result};
 
 /// Names a keyspace inside a batch and in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct KeyspaceId(pub(crate) u32);
 
 impl KeyspaceId {

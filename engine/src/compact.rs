@@ -6,13 +6,13 @@ use terrace_compaction::{
     CompactionPicker, CutOptions, OlderTables, Output, OutputCutter, PickContext, Plan, RunId, Shape,
     ShapeEdit, Survivors, Task, TaskKind,
 };
-use terrace_entry::{Cursor, MergeCursor};
+use terrace_entry::{Cursor, MergeCursor, SeqNo};
 use terrace_sstable::CursorOptions;
 
 use crate::cursor::RunCursor;
 use crate::limiter::Allowance;
 use crate::manifest::edit::Edit;
-use crate::outputs::Outputs;
+use crate::outputs::{Group, Outputs};
 use crate::seam::executor::{Lane, Step};
 use crate::shared::Shared;
 use crate::stats::bump;
@@ -127,7 +127,7 @@ impl<P: Parts> Shared<P> {
             TaskKind::Merge => {
                 let merge = match merge {
                     Some(merge) => merge,
-                    None => merge.insert(Merge::new(self, version, task)?),
+                    None => merge.insert(Merge::new(self, tree, version, task)?),
                 };
                 // A pause is cut into short ones, so it is asked for before the work and not after it.
                 if let Some(pause) = merge.allowance.pause(self) {
@@ -175,6 +175,11 @@ impl<P: Parts> Shared<P> {
         let added = (!metas.is_empty()).then_some((output, metas));
         let shape = ShapeEdit { removed: task.inputs.clone(), added };
         let flushed = manifest.state().keyspaces.get(&tree.id).map(|tree| tree.flushed).unwrap_or_default();
+        // Without an output there is no note that says what it takes the place of.
+        let marker = match shape.added {
+            Some(_) => None,
+            None => Some(self.write_marker(manifest.state(), tree.id, &task.inputs)?),
+        };
         let mut edits = vec![Edit::Tree { keyspace: tree.id, flushed, shape: shape.clone() }];
         self.record(&mut manifest, &mut edits)?;
         let mut gone = Vec::new();
@@ -185,8 +190,11 @@ impl<P: Parts> Shared<P> {
             gone.extend(removed.filter(stays).cloned());
             Ok(View { active: Arc::clone(&view.active), sealed: view.sealed.clone(), version })
         })?;
-        drop(manifest);
         gone.iter().for_each(|table| table.retire());
+        if let Some(marker) = marker {
+            self.trash.replace_marker(&self.dir, marker);
+        }
+        drop(manifest);
         self.share_memory();
         self.throttle.update(self);
         Ok(())
@@ -233,7 +241,7 @@ fn input_bytes(shape: &Shape, task: &Task) -> u64 {
 }
 
 impl<P: Parts> Merge<P> {
-    fn new(shared: &Arc<Shared<P>>, version: &Version<P>, task: &Task) -> Result<Self> {
+    fn new(shared: &Arc<Shared<P>>, tree: &Tree<P>, version: &Version<P>, task: &Task) -> Result<Self> {
         let shape = &version.shape;
         let invalid = |error: terrace_compaction::ShapeError| Error::InvalidArgument(error.to_string());
         let mut older: OlderTables = shape.older_tables(&task.inputs, &task.output).map_err(invalid)?;
@@ -250,10 +258,15 @@ impl<P: Parts> Merge<P> {
             CutOptions::for_target(task.target_table_bytes),
             shape.grandparents(&task.inputs, &task.output),
         );
+        let origin = Group {
+            keyspace: tree.id,
+            inputs: task.inputs.iter().map(|id| id.0).collect(),
+            flushed: SeqNo::ZERO,
+        };
         let bottom: Bottom = Box::new(move |key| !older.may_hold(key));
         Ok(Merge {
             survivors: Survivors::new(cursor, &boundaries, bottom).zero_seqnos(true),
-            outputs: Some(Outputs::new(shared, task.output.level(), cutter)),
+            outputs: Some(Outputs::new(shared, task.output.level(), cutter, origin)),
             allowance: Allowance::default(),
         })
     }

@@ -309,14 +309,20 @@ impl<P: Parts> Shared<P> {
         let mut trees = (*self.trees.load_full()).clone();
         let found = trees.values().find(|tree| tree.name == name).cloned();
         let Some(tree) = found else { return Err(Error::KeyspaceRemoved(name.to_owned())) };
+        let tables: Vec<_> = tree.view().version.tables().map(|table| table.meta.id).collect();
+        self.check_writable()?;
+        let mut after = manifest.state().clone();
+        after.keyspaces.remove(&tree.id);
+        let marker = self.write_marker(&after, tree.id, &tables).map_err(|error| self.fail(error))?;
         self.record(&mut manifest, &mut vec![Edit::RemoveKeyspace { id: tree.id }])?;
         trees.remove(&tree.id);
         self.trees.store(Arc::new(trees));
         tree.remove();
         let version = Arc::clone(&tree.view().version);
         tree.swap_view(|_| Ok(View::empty(0)))?;
-        drop(manifest);
         version.tables().for_each(|table| table.retire());
+        self.trash.replace_marker(&self.dir, marker);
+        drop(manifest);
         self.share_memory();
         self.throttle.update(self);
         Ok(())
@@ -353,6 +359,7 @@ impl<P: Parts> Shared<P> {
         };
         drop(self.commit.take_log());
         self.trash.empty();
+        self.trash.remove_marker(&self.dir);
         self.release_lock();
         closed
     }

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
+use terrace_sstable::{BlockCache, BlockTable, NullCache, OpenTable, TableFormat, TableReader};
 use terrace_vfs::Vfs;
 use terrace_wal::{LogReader, ReadLogOptions, RecoveryMode};
 
@@ -11,6 +12,7 @@ use crate::batch::OpReader;
 use crate::logs::payload::{GROUP, Payload};
 use crate::manifest::edit::Edit;
 use crate::names::FileName;
+use crate::origin::Origin;
 use crate::{Error, Result};
 
 /// Describes a file of a database: `CURRENT`, a manifest, a log, or a table in the block format. Damage is described too, as far
@@ -26,12 +28,23 @@ pub fn dump(vfs: &Arc<dyn Vfs>, path: &Path) -> Result<String> {
         Some(FileName::Lock) => Ok("the lock file: its content means nothing\n".to_owned()),
         Some(FileName::Manifest(number)) => dump_records(vfs, path, number, describe_edits),
         Some(FileName::Log(number)) => dump_records(vfs, path, number, describe_payload),
-        Some(FileName::Table(_)) => Ok(terrace_sstable::dump(&*vfs.open(path)?)?),
+        Some(FileName::Table(number)) => dump_table(vfs, path, number),
         None => Err(Error::NotADatabase {
             path: path.to_owned(),
             what: "no file of a database has such a name".to_owned(),
         }),
     }
+}
+
+fn dump_table(vfs: &Arc<dyn Vfs>, path: &Path, number: u64) -> Result<String> {
+    let file = vfs.open(path)?;
+    let mut text = terrace_sstable::dump(&*file)?;
+    let source = OpenTable { file, file_number: number, cache: Arc::new(NullCache::new(0)) };
+    let table = <BlockTable as TableFormat<NullCache>>::Reader::open(source)?;
+    if let Some(origin) = Origin::decode(&table.properties().note) {
+        line(&mut text, format_args!("{origin:#?}"));
+    }
+    Ok(text)
 }
 
 fn dump_current(vfs: &Arc<dyn Vfs>, path: &Path) -> Result<String> {

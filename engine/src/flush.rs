@@ -10,7 +10,7 @@ use terrace_entry::Cursor;
 use terrace_memtable::MemTable;
 
 use crate::manifest::edit::Edit;
-use crate::outputs::Outputs;
+use crate::outputs::{Group, Outputs};
 use crate::parts::MemCursorOf;
 use crate::seam::executor::{Lane, Step};
 use crate::shared::Shared;
@@ -92,10 +92,11 @@ impl<P: Parts> Flush<P> {
         let nothing: NothingBelow = |_| false;
         // Level 0 has no next level to line up with: the cut is by size alone.
         let cutter = OutputCutter::new(CutOptions::for_target(shared.options.table_bytes * 2), Vec::new());
+        let group = Group { keyspace: tree.id, inputs: Vec::new(), flushed: mem.last_seqno() };
         Flush {
             tree: Arc::clone(tree),
             survivors: Survivors::new(cursor, &boundaries, nothing),
-            outputs: Some(Outputs::new(shared, 0, cutter)),
+            outputs: Some(Outputs::new(shared, 0, cutter, group)),
             begun: shared.clock.now(),
             mem,
         }

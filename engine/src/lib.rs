@@ -70,6 +70,7 @@ mod logs;
 mod manifest;
 mod names;
 mod options;
+mod origin;
 mod outputs;
 mod parts;
 mod pinned;

@@ -32,8 +32,9 @@ impl<P: Parts> Table<P> {
         Arc::new(Table { meta, reader: Arc::new(reader), path, obsolete: AtomicBool::new(false), trash })
     }
 
-    /// Says that no manifest names it any more.
+    /// Says that no manifest names it any more. Called under the manifest's lock, so that no note is written between the record and this.
     pub(crate) fn retire(&self) {
+        self.trash.haunted_by(self.meta.id.0);
         self.obsolete.store(true, Ordering::Release);
     }
 }

@@ -9,8 +9,12 @@ use std::sync::Arc;
 use terrace::{Clock, Db, Durability, Executor, SimClock, SimExecutor, WriteBatch};
 use terrace_vfs::{CreateOptions, MemVfs, Vfs};
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+/// The folders by version. Version 2: tables carry a note.
+const VERSIONS: [&str; 2] = ["v1", "v2"];
+const TODAY: &str = VERSIONS[1];
+
+fn golden(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(version)
 }
 
 fn open(mem: &MemVfs) -> terrace::Result<Db> {
@@ -66,10 +70,10 @@ fn dumps(mem: &MemVfs) -> String {
     paths.map(one).collect()
 }
 
-fn load() -> MemVfs {
+fn load(version: &str) -> MemVfs {
     let mem = MemVfs::new();
     mem.create_dir_all(Path::new("/db")).unwrap();
-    for entry in std::fs::read_dir(golden()).unwrap() {
+    for entry in std::fs::read_dir(golden(version)).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name();
         if name == "dumps.txt" {
@@ -84,23 +88,25 @@ fn load() -> MemVfs {
 }
 
 #[test]
-fn the_golden_folder_of_version_1_still_reads() {
+fn the_golden_folders_of_all_versions_still_read() {
     if std::env::var_os("TERRACE_GOLDEN_WRITE").is_some() {
         let mem = write();
-        std::fs::create_dir_all(golden()).unwrap();
+        std::fs::create_dir_all(golden(TODAY)).unwrap();
         for (path, bytes) in mem.files() {
-            std::fs::write(golden().join(path.file_name().unwrap()), bytes).unwrap();
+            std::fs::write(golden(TODAY).join(path.file_name().unwrap()), bytes).unwrap();
         }
-        std::fs::write(golden().join("dumps.txt"), dumps(&mem)).unwrap();
+        std::fs::write(golden(TODAY).join("dumps.txt"), dumps(&mem)).unwrap();
     }
-    let mem = load();
-    let expected = std::fs::read_to_string(golden().join("dumps.txt")).unwrap();
-    assert_eq!(dumps(&mem), expected, "the dump of a golden file has changed");
-    check(&open(&mem).unwrap());
+    for version in VERSIONS {
+        let mem = load(version);
+        let expected = std::fs::read_to_string(golden(version).join("dumps.txt")).unwrap();
+        assert_eq!(dumps(&mem), expected, "the dump of a golden file of {version} has changed");
+        check(&open(&mem).unwrap());
+    }
 }
 
 #[test]
 fn what_is_written_today_is_of_the_golden_form() {
-    let expected = std::fs::read_to_string(golden().join("dumps.txt")).unwrap();
+    let expected = std::fs::read_to_string(golden(TODAY).join("dumps.txt")).unwrap();
     assert_eq!(dumps(&write()), expected, "a format has changed: its version must go up");
 }

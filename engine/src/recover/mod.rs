@@ -176,6 +176,7 @@ impl<P: Parts> Opening<P> {
             }
         }
         listing.logs.sort_unstable();
+        listing.tables.sort_unstable();
         Ok(listing)
     }
 
@@ -253,7 +254,7 @@ impl<P: Parts> Opening<P> {
         });
         let logs = Logs::new(old.collect());
         let manifest = Manifest::create(&self.vfs, &self.dir, manifest_number, state)?;
-        self.remove_orphans(&held.listing, manifest.state(), manifest_number, &live);
+        self.remove_orphans(&held, manifest.state(), manifest_number, &live);
         let trees = make_trees(manifest.state(), replay.trees, versions);
         let shared = Shared::new(Found {
             dir: self.dir,
@@ -342,20 +343,33 @@ impl<P: Parts> Opening<P> {
     }
 
     /// Removes our own files that the new manifest does not name. Others' are never touched.
-    fn remove_orphans(&self, listing: &Listing, state: &State, manifest: u64, live: &[u64]) {
+    fn remove_orphans(&self, held: &Held<P>, state: &State, manifest: u64, live: &[u64]) {
+        let (listing, trash) = (&held.listing, &held.trash);
         let manifests = listing.manifests.iter().filter(|&&number| number != manifest);
         let logs = listing.logs.iter().filter(|&number| {
             *number < state.log_floor || state.closed_logs.get(number).is_none_or(|&bytes| bytes == 0)
         });
         let tables = listing.tables.iter().filter(|number| !live.contains(number));
-        let names = manifests
+        let names: Vec<_> = manifests
             .map(|&number| FileName::Manifest(number))
             .chain(logs.map(|&number| FileName::Log(number)))
-            .chain(tables.map(|&number| FileName::Table(number)));
-        for name in names {
+            .chain(tables.map(|&number| FileName::Table(number)))
+            .collect();
+        let Some((last, others)) = names.split_last() else { return };
+        let remove = |name: FileName| {
             if let Err(error) = self.vfs.remove(&name.in_dir(&self.dir)) {
                 tracing::warn!(%error, "an orphan was not removed");
+                if let FileName::Table(number) = name {
+                    trash.haunted_by(number);
+                }
             }
+        };
+        // The last table may be a marker, which says of the others that they are obsolete (see `origin.rs`): they go for good before it goes.
+        let sync = || self.vfs.sync_dir(&self.dir).is_ok();
+        others.iter().copied().for_each(remove);
+        if others.is_empty() || sync() {
+            remove(*last);
+            let _ = sync();
         }
     }
 }

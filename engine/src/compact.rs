@@ -53,8 +53,9 @@ impl<P: Parts> Shared<P> {
             now_unix_seconds: self.clock.unix_seconds(),
             tasks_max: self.options.background_threads.max(1).saturating_sub(work.compactions),
         };
-        let Plan { tasks, pressure, debt_bytes, remarks, .. } =
-            self.picker.pick(&view.version.shape, &context);
+        // A picker may be anybody's, and this runs on callers' threads too, when the database is opened or compacted by hand.
+        let picked = self.guarded(|| Ok(self.picker.pick(&view.version.shape, &context)));
+        let Ok(Plan { tasks, pressure, debt_bytes, remarks, .. }) = picked else { return };
         tree.set_pressure(pressure);
         work.debt_bytes = debt_bytes;
         work.remarks = remarks;

@@ -355,7 +355,7 @@ impl<P: Parts> Shared<P> {
         let closed = match self.failure() {
             // After a failed write or sync nothing more is written.
             Some(cause) => Err(Error::ReadOnly { cause: Arc::clone(cause) }),
-            None => self.close_files(),
+            None => self.guarded(|| self.close_files()),
         };
         drop(self.commit.take_log());
         self.trash.empty();

@@ -193,6 +193,16 @@ impl<P: Parts> Shared<P> {
         error
     }
 
+    /// Does `work`, which calls parts that may be anybody's. Should one panic, the database is read-only from then on, and the
+    /// panic comes back as an error. What the panic left half done must be invisible to others by then.
+    #[inline]
+    pub(crate) fn guarded<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(done) => done,
+            Err(panic) => Err(self.fail(Error::Panicked(panic_text(panic.as_ref())))),
+        }
+    }
+
     /// Runs a job. Its error, or its panic, makes the database read-only; the job then ends.
     pub(crate) fn spawn(
         self: &Arc<Self>,
@@ -202,14 +212,10 @@ impl<P: Parts> Shared<P> {
         let shared = Arc::clone(self);
         self.executor.spawn(
             lane,
-            Box::new(move || match catch_unwind(AssertUnwindSafe(|| step(&shared))) {
-                Ok(Ok(next)) => next,
-                Ok(Err(error)) => {
+            Box::new(move || match shared.guarded(|| step(&shared)) {
+                Ok(next) => next,
+                Err(error) => {
                     shared.fail(error);
-                    Step::Done
-                }
-                Err(panic) => {
-                    shared.fail(Error::Panicked(panic_text(panic.as_ref())));
                     Step::Done
                 }
             }),

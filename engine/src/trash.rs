@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use terrace_vfs::Vfs;
@@ -49,8 +50,10 @@ impl Trash {
     fn empty_one(&self) -> Step {
         let path = self.paths.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let Some(path) = path else { return Step::Done };
-        match self.vfs.remove(&path) {
-            Ok(()) => {
+        // What is not removed is an orphan now and goes at the next open. A file system from outside may even panic: the rest of the
+        // trash is still to be emptied, here or at close.
+        match catch_unwind(AssertUnwindSafe(|| self.vfs.remove(&path))) {
+            Ok(Ok(())) => {
                 if let Some(number) = table_number(&path) {
                     let mut ghosts = self.ghosts();
                     if ghosts.there.remove(&number) {
@@ -58,8 +61,8 @@ impl Trash {
                     }
                 }
             }
-            // It is an orphan now and goes at the next open.
-            Err(error) => tracing::warn!(%error, "an obsolete file was not removed"),
+            Ok(Err(error)) => tracing::warn!(%error, "an obsolete file was not removed"),
+            Err(_) => tracing::warn!(path = %path.display(), "the removal of an obsolete file panicked"),
         }
         Step::Again
     }

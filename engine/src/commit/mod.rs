@@ -32,7 +32,7 @@ use crate::tree::Tree;
 use crate::version::Mem;
 use crate::{Error, Parts, Result};
 
-use publish::Group;
+use publish::{Group, Publishing};
 use queue::{Followers, Outcome, PassOn, Queue, Request, take_followers};
 use record::{append_group, encoded};
 
@@ -93,7 +93,7 @@ struct Place<P: Parts> {
 pub(crate) struct Commit<P: Parts> {
     queue: Mutex<Queue<P>>,
     lead: Mutex<Lead<P>>,
-    publishing: Mutex<VecDeque<Arc<Group>>>,
+    publishing: Mutex<Publishing>,
     published: Condvar,
     /// A copy of the leader's, for those who do not lead. Set while the list of old logs is locked, so that
     /// a log is always in one of the two.
@@ -190,9 +190,8 @@ impl<P: Parts> Shared<P> {
     fn follow(self: &Arc<Self>, request: &Arc<Request<P>>) -> Result<()> {
         match request.wait() {
             Outcome::Insert(place, group) => {
-                self.insert(&place, request.ops());
-                self.publish(&group);
-                Ok(())
+                let inserted = self.insert(&place, request.ops());
+                self.publish(&group, inserted)
             }
             Outcome::Lead => {
                 let mut queue = locked(&self.commit.queue);
@@ -210,12 +209,13 @@ impl<P: Parts> Shared<P> {
         let mut lead = locked(&self.commit.lead);
         if followers.0.is_empty() {
             let mut alone = [Member::new(ops, durability)];
-            self.commit_group(&mut lead, &mut alone)?;
+            self.guarded(|| self.commit_group(&mut lead, &mut alone))?;
             let [member] = alone;
             let Some(place) = member.place.transpose()? else { return Ok(()) };
             let last = lead.next_seqno - 1;
             if ops.bytes() <= INLINE_BYTES_MAX && locked(&self.commit.publishing).is_empty() {
-                self.insert(&place, ops);
+                // Should it fail, nothing is published and no group begins after it.
+                self.insert(&place, ops)?;
                 // Nobody else can be publishing: every earlier group is visible and we still lead.
                 self.visible.store(last, Ordering::Release);
                 return Ok(());
@@ -223,16 +223,15 @@ impl<P: Parts> Shared<P> {
             let group = self.announce(last, 1);
             drop(lead);
             drop(pass_on);
-            self.insert(&place, ops);
-            self.publish(&group);
-            return Ok(());
+            let inserted = self.insert(&place, ops);
+            return self.publish(&group, inserted);
         }
         let (mut buffer, keyspaces) = (Vec::new(), ops.keyspaces().to_vec());
         let ops = encoded(ops, &keyspaces, &mut buffer);
         let mut members = Vec::with_capacity(followers.0.len() + 1);
         members.push(Member::new(ops, durability));
         members.extend(followers.0.iter().map(|request| Member::new(request.ops(), request.durability)));
-        if let Err(error) = self.commit_group(&mut lead, &mut members) {
+        if let Err(error) = self.guarded(|| self.commit_group(&mut lead, &mut members)) {
             drop(members);
             for request in &followers.0 {
                 request.settle(Outcome::Failed(error.clone()));
@@ -254,9 +253,8 @@ impl<P: Parts> Shared<P> {
         }
         drop(pass_on);
         let Some(place) = own.transpose()? else { return Ok(()) };
-        self.insert(&place, ops);
-        self.publish(&group);
-        Ok(())
+        let inserted = self.insert(&place, ops);
+        self.publish(&group, inserted)
     }
 
     /// Gives every member its place in the order and in the memtables, and puts the group into the log.

@@ -104,6 +104,6 @@ impl<P: Parts> Shared<P> {
         if lead.closed {
             return Err(Error::Closed);
         }
-        self.seal_memtable(&mut lead, tree)
+        self.guarded(|| self.seal_memtable(&mut lead, tree))
     }
 }

@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,7 +168,8 @@ fn work(pool: &Pool, lanes: &[Lane]) {
             continue;
         };
         drop(queues);
-        let step = job();
+        // The database guards its own jobs; a panic in any other ends that job and not the thread.
+        let step = catch_unwind(AssertUnwindSafe(&mut job)).unwrap_or(Step::Done);
         queues = locked(&pool.queues);
         if queues.stopping {
             drop(queues);

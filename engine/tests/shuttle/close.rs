@@ -2,7 +2,7 @@
 
 use shuttle::thread;
 use std::sync::Arc;
-use terrace::Error;
+use terrace::{DefaultParts, Error};
 use terrace_vfs::MemVfs;
 
 use super::{explore, open, small};
@@ -12,7 +12,7 @@ use super::{explore, open, small};
 fn close_against_writers_keeps_what_was_acknowledged() {
     explore(150, || {
         let vfs = Arc::new(MemVfs::new());
-        let db = small(Arc::clone(&vfs) as _).open().unwrap();
+        let db = small::<DefaultParts>(Arc::clone(&vfs) as _).open().unwrap();
         let writers: Vec<_> = (0..2)
             .map(|writer| {
                 let db = db.clone();
@@ -31,7 +31,7 @@ fn close_against_writers_keeps_what_was_acknowledged() {
         db.close().unwrap();
         let acknowledged: usize = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
         drop(db);
-        let db = small(vfs).open().unwrap();
+        let db = small::<DefaultParts>(vfs).open().unwrap();
         assert_eq!(db.iter().count(), acknowledged);
     });
 }
@@ -40,7 +40,7 @@ fn close_against_writers_keeps_what_was_acknowledged() {
 fn close_against_a_flush_and_a_compaction_returns() {
     explore(150, || {
         let vfs = Arc::new(MemVfs::new());
-        let db = small(Arc::clone(&vfs) as _).open().unwrap();
+        let db = small::<DefaultParts>(Arc::clone(&vfs) as _).open().unwrap();
         db.put("a", "1").unwrap();
         db.flush().unwrap();
         db.put("b", "1").unwrap();
@@ -67,7 +67,7 @@ fn close_against_a_flush_and_a_compaction_returns() {
         worker.join().unwrap();
         reader.join().unwrap();
         drop(db);
-        assert_eq!(small(vfs).open().unwrap().iter().count(), 2);
+        assert_eq!(small::<DefaultParts>(vfs).open().unwrap().iter().count(), 2);
     });
 }
 

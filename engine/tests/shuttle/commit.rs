@@ -2,7 +2,7 @@
 
 use shuttle::thread;
 use std::sync::Arc;
-use terrace::{Db, Durability, Error};
+use terrace::{Db, DefaultParts, Durability, Error};
 use terrace_vfs::{Fault, FaultRule, FaultVfs, MemVfs, Operation};
 
 use super::{explore, open, small, text};
@@ -96,7 +96,7 @@ fn long_and_short_writes_share_groups() {
 fn a_failing_log_fails_its_whole_group_and_leaves_nobody_waiting() {
     explore(200, || {
         let faults = FaultVfs::new(Arc::new(MemVfs::new()));
-        let db = small(Arc::new(faults.clone())).open().unwrap();
+        let db = small::<DefaultParts>(Arc::new(faults.clone())).open().unwrap();
         db.put("before", "1").unwrap();
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {

@@ -15,13 +15,14 @@
 mod close;
 mod commit;
 mod executor;
+mod panic;
 mod view;
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence};
 use std::path::Path;
 use std::sync::Arc;
-use terrace::{Builder, Clock, Db, DefaultParts, SimClock};
+use terrace::{Builder, Clock, Db, DefaultParts, Engine, Parts, SimClock};
 use terrace_vfs::{MemVfs, Vfs};
 
 const SEED: u64 = 1;
@@ -48,9 +49,9 @@ fn run(scheduler: impl Scheduler + 'static, scenario: fn()) -> usize {
 }
 
 /// A small database in memory, with a pool of two threads that shuttle schedules as all others.
-fn small(vfs: Arc<dyn Vfs>) -> Builder<DefaultParts> {
+fn small<P: Parts>(vfs: Arc<dyn Vfs>) -> Builder<P> {
     let clock: Arc<dyn Clock> = Arc::new(SimClock::new());
-    Db::builder(Path::new("/db"))
+    Engine::<P>::builder(Path::new("/db"))
         .vfs(vfs)
         .clock(clock)
         .background_threads(1)
@@ -61,7 +62,7 @@ fn small(vfs: Arc<dyn Vfs>) -> Builder<DefaultParts> {
 }
 
 fn open() -> Db {
-    small(Arc::new(MemVfs::new())).open().unwrap()
+    small::<DefaultParts>(Arc::new(MemVfs::new())).open().unwrap()
 }
 
 fn text(value: Option<bytes::Bytes>) -> Option<String> {

@@ -30,10 +30,12 @@ use bytes::Bytes;
 use core::alloc::Layout;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
-use std::sync::{Arc, Mutex, PoisonError};
+use core::sync::atomic::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::{Arc, PoisonError};
 
 use terrace_entry::InternalKey;
+
+use crate::sync::plain::{AtomicPtr, AtomicUsize, Mutex};
 
 /// What is larger gets a chunk of its own.
 const SHARED_BYTES_MAX: usize = 256 << 10;

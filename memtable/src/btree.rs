@@ -47,12 +47,13 @@ mod version;
 
 use core::fmt;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use core::sync::atomic::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::sync::Arc;
 
 use terrace_entry::{InternalKey, SeqNo};
 
 use crate::arena::{Arena, Record, RecordPtr};
+use crate::sync::{AtomicPtr, AtomicUsize};
 use crate::target::Target;
 use crate::{Found, MemTable};
 

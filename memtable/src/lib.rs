@@ -72,6 +72,8 @@ mod btree;
 #[cfg(feature = "skiplist")]
 mod skiplist;
 #[cfg(any(feature = "skiplist", feature = "btree"))]
+mod sync;
+#[cfg(any(feature = "skiplist", feature = "btree"))]
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -37,12 +37,13 @@ use core::cmp::Ordering as Order;
 use core::convert::Infallible;
 use core::fmt;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use core::sync::atomic::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::sync::Arc;
 
 use terrace_entry::{Cursor, Entry, InternalKey, SeqNo};
 
 use crate::arena::{Arena, Record, RecordPtr, prefetch, value_bytes};
+use crate::sync::{AtomicPtr, AtomicUsize, array};
 use crate::target::{Target, head_at};
 use crate::{Found, MemTable};
 
@@ -57,7 +58,13 @@ const BRANCHING_BITS: u32 = 2;
 struct Link(AtomicPtr<Link>);
 
 impl Link {
+    #[cfg(not(loom))]
     const fn null() -> Self {
+        Link(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    #[cfg(loom)]
+    fn null() -> Self {
         Link(AtomicPtr::new(ptr::null_mut()))
     }
 
@@ -238,7 +245,7 @@ impl MemTable for SkipListMemTable {
     fn new(bytes_hint: usize) -> Self {
         SkipListMemTable {
             arena: Arena::new(bytes_hint),
-            start: [const { Link::null() }; LEVELS_MAX],
+            start: array![Link::null(); LEVELS_MAX],
             levels: AtomicUsize::new(1),
             len: AtomicUsize::new(0),
         }

@@ -20,13 +20,14 @@ use core::cmp::Ordering as Order;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed};
+use core::sync::atomic::{Ordering::Acquire, Ordering::Relaxed};
 
 use crate::arena::{Arena, Record, RecordHeader, RecordPtr, prefetch};
+use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, array};
 use crate::target::{Target, head_at};
 
 /// Slots of a node: a power of two, for cheap bounds. Measured: 32 makes the tree deeper, 128 makes shifting dear.
-pub(super) const SLOTS: usize = 64;
+pub(super) const SLOTS: usize = if cfg!(any(shuttle, loom)) { 4 } else { 64 };
 /// As `skip`: the node holds versions of one key only.
 pub(super) const BY_TRAILER: usize = usize::MAX;
 
@@ -97,8 +98,8 @@ impl<'t> FreshNode<'t> {
             upper: AtomicPtr::new(upper),
             lower,
             level: self.level,
-            heads: Lines([const { AtomicU64::new(0) }; SLOTS]),
-            records: Lines([const { AtomicPtr::new(ptr::null_mut()) }; SLOTS]),
+            heads: Lines(array![AtomicU64::new(0); SLOTS]),
+            records: Lines(array![AtomicPtr::new(ptr::null_mut()); SLOTS]),
         };
         // SAFETY: fresh memory of at least this size, aligned to 64 by the arena.
         unsafe { node.write(empty) };
@@ -106,7 +107,7 @@ impl<'t> FreshNode<'t> {
             // SAFETY: memory of the size of an inner node was asked for.
             let children = unsafe { &raw mut (*node.cast::<InnerNode>().as_ptr()).children };
             // SAFETY: as above; nobody else knows the node yet.
-            unsafe { children.write([const { AtomicPtr::new(ptr::null_mut()) }; SLOTS + 1]) };
+            unsafe { children.write(array![AtomicPtr::new(ptr::null_mut()); SLOTS + 1]) };
         }
         NodeRef { node, table: PhantomData }
     }

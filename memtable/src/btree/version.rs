@@ -12,13 +12,14 @@
 //! 2012). Addresses are written with release and read with acquire, because a reader follows them before it has
 //! checked the version: whatever it follows is a whole record or node, although maybe not the right one.
 
-use core::sync::atomic::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence};
+use core::sync::atomic::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::change::Changing;
 use super::node::NodeRef;
+use crate::sync::{fence, spin_loop, yield_now};
 
 /// Tries of a waiting thread before it lets others run.
-const SPINS_MAX: u32 = 6;
+const SPINS_MAX: u32 = if cfg!(any(shuttle, loom)) { 0 } else { 6 };
 
 /// Somebody changed a node while it was read, or the tree grew: start again from the root.
 #[derive(Debug)]
@@ -46,11 +47,11 @@ impl Backoff {
     fn pause(&mut self) {
         if self.pauses >= SPINS_MAX {
             // Whoever changes the node may have lost its processor.
-            std::thread::yield_now();
+            yield_now();
             return;
         }
         for _ in 0..1 << self.pauses {
-            core::hint::spin_loop();
+            spin_loop();
         }
         self.pauses += 1;
     }

@@ -18,6 +18,9 @@
 //! (records of one size stand at the same offsets, and a counter moved): there a changed byte proves nothing, and the
 //! record is dropped with a report that names the byte.
 //!
+//! One tear costs nothing: a file header's payload holds nothing that the reader does not know, so zeros at its end are read as what must
+//! have stood there (`reader.rs`).
+//!
 //! What remains undetected: the last record of a log without a later mark, when more than one byte of it changed, or when
 //! its last byte that is not zero became zero, or the file was recycled. It is then dropped as a torn tail, and reported.
 

@@ -15,7 +15,7 @@ use crate::judge::{Place, Problem, Rot, examine_header, rot_in_header, rot_in_pa
 use crate::record::{FORMAT_VERSION, FileHeader, HEADER_BYTES, Header, RecordKind};
 use crate::survey::{Survey, next_header, survey};
 use crate::window::Window;
-use crate::{Error, RECORD_BYTES_MAX, Result};
+use crate::{Error, RECORD_BYTES_MAX, RecordEncoder, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use terrace_vfs::Vfs;
@@ -223,6 +223,9 @@ impl LogReader {
         let payload = &record[HEADER_BYTES..];
         if crc32c::crc32c(payload) != header.payload_crc {
             self.report.recycled |= header.kind == RecordKind::RecycledFileHeader;
+            if is_torn_file_header(payload, &header, self.number) {
+                return Ok(Ok(header));
+            }
             return Ok(Err(Problem::PayloadChecksum(header)));
         }
         if header.kind.is_file_header() {
@@ -355,6 +358,18 @@ impl LogReader {
             self.report.dropped.push(DroppedBytes { path: self.report.path.clone(), offset, bytes, what });
         }
     }
+}
+
+/// Whether a file header's payload is the one that its header's checksum stands for, with zeros from some byte on. A tear leaves that,
+/// and so may one flipped bit; as nothing in it is unknown, no record behind it need be given up for it.
+fn is_torn_file_header(payload: &[u8], header: &Header, number: u64) -> bool {
+    let whole = RecordEncoder::new(number).file_header(false);
+    let whole = &whole[HEADER_BYTES..];
+    let written = payload.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    header.kind.is_file_header()
+        && payload.len() == whole.len()
+        && payload[..written] == whole[..written]
+        && header.payload_crc == crc32c::crc32c(whole)
 }
 
 fn describe(problem: &Problem, rot: Option<Rot>) -> String {

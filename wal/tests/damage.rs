@@ -240,6 +240,20 @@ fn zeros_from_anywhere_on_are_a_torn_tail() {
 }
 
 #[test]
+fn a_file_header_with_zeros_at_its_end_loses_no_record() {
+    // One flipped bit can do that (the number's only byte becomes zero), and so can a tear, so that it proves nothing; but the header's
+    // own checksum says what must have stood there.
+    let log = Log::new::<BufferedLog>(&[5, 0, 60], 0, End::HandedOver);
+    for from in HEADER..FILE_HEADER {
+        let damage = |bytes: &mut Vec<u8>| bytes[from as usize..FILE_HEADER as usize].fill(0);
+        let read = log.read(lenient(), damage);
+        assert!(matches!(&read, Ok((records, _)) if *records == log.records), "zeros from {from}: {read:?}");
+        let refusing = log.read(mode(RecoveryMode::RefuseAny), damage);
+        assert!(refusing.is_ok_and(|(records, _)| records == log.records), "zeros from {from}, refusing any");
+    }
+}
+
+#[test]
 fn a_hole_of_zeros_before_unsynced_records_ends_the_log_there() {
     // Records three and four are not synced. Whichever sector of them did not reach the disk, they are a tail.
     let log = Log::new::<BufferedLog>(&[5, 0, 2000, 100], 1 << 13, End::HandedOver);

@@ -12,6 +12,10 @@
 //! What the false positive rate should be is a matter of theory, and the formulas for the two stock filters are here too:
 //! [`standard_rate`] and [`blocked_rate`].
 
+mod any_bytes;
+
+pub use any_bytes::{check_filter_bytes, filter_seeds};
+
 use crate::{Filter, FilterError, KeyHash};
 
 /// A stored filter kept from an earlier build, and the answers that it gave. Law 1 says that it gives them for ever.

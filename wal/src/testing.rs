@@ -5,6 +5,7 @@
 //!
 //! Cost: some seconds in a debug build, 100 MB of memory, 10 MB of disk.
 
+mod any_bytes;
 mod contract;
 mod crash;
 mod fault;
@@ -14,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use terrace_vfs::{MemVfs, Vfs};
 
+pub use any_bytes::{LOG_BYTES_NUMBER, check_log_bytes, log_seeds, reseal_log};
 pub use contract::check_contract;
 pub use crash::check_crashes;
 pub use fault::check_faults;

@@ -10,6 +10,8 @@
 //!
 //! `FORMAT.md` beside the crate's manifest describes every byte.
 
+#[cfg(feature = "testing")]
+pub(crate) mod any_bytes;
 mod build;
 mod cursor;
 mod data;

@@ -137,7 +137,7 @@ fn append_tail(out: &mut Vec<u8>, start: usize, raw: u32, tag: u8, offset: u64) 
 }
 
 #[inline]
-fn checksum(covered: &[u8], offset: u64) -> u32 {
+pub(super) fn checksum(covered: &[u8], offset: u64) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(covered), &offset.to_le_bytes())
 }
 

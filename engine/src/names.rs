@@ -6,6 +6,9 @@ pub(crate) const CURRENT: &str = "CURRENT";
 pub(crate) const CURRENT_TEMP: &str = "CURRENT.tmp";
 pub(crate) const LOCK: &str = "LOCK";
 
+/// No file number is above this, so that counting on never overflows.
+pub(crate) const FILE_NUMBER_MAX: u64 = 1 << 56;
+
 /// What a file name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileName {
@@ -60,7 +63,7 @@ impl FileName {
 /// Only the form that we write: at least six digits, so that `1.log` of another program is not taken for ours.
 fn parse_number(digits: &str) -> Option<u64> {
     let plain = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if plain { digits.parse().ok() } else { None }
+    if plain { digits.parse().ok().filter(|&number| number <= FILE_NUMBER_MAX) } else { None }
 }
 
 #[cfg(test)]
@@ -82,8 +85,16 @@ mod tests {
             let text = path.file_name().and_then(|text| text.to_str()).unwrap_or_default();
             assert_eq!(FileName::parse(text), Some(name));
         }
-        for stranger in ["", ".DS_Store", "1.log", "000001.ldb", "MANIFEST-", "MANIFEST-0x0001", "+00001.sst"]
-        {
+        for stranger in [
+            "",
+            ".DS_Store",
+            "1.log",
+            "000001.ldb",
+            "MANIFEST-",
+            "MANIFEST-0x0001",
+            "+00001.sst",
+            "18446744073709551615.log",
+        ] {
             assert_eq!(FileName::parse(stranger), None, "{stranger}");
         }
     }

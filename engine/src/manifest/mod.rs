@@ -126,7 +126,7 @@ fn write_record(log: &mut BufferedLog, edits: &[Edit], buffer: &mut Vec<u8>) -> 
     Ok(())
 }
 
-fn pointer_text(number: u64) -> String {
+pub(crate) fn pointer_text(number: u64) -> String {
     let name = format!("MANIFEST-{number:06}");
     let crc = crc32c::crc32c(name.as_bytes());
     format!("{name} {crc:08x}\n")
@@ -199,7 +199,10 @@ pub(crate) fn read_state(
         let what = "the manifest holds no record".to_owned();
         return Err(Error::Corruption { file: path, offset: 0, what });
     }
-    Ok((state, reader.report().clone()))
+    let report = reader.report().clone();
+    let broken = |what| Error::Corruption { file: path.clone(), offset: report.valid_bytes, what };
+    state.check().map_err(broken)?;
+    Ok((state, report))
 }
 
 /// The format version at the head of a first record that this build may not be able to decode further.

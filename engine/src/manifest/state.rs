@@ -1,11 +1,12 @@
 //! The durable state of a database: what the edits of a manifest add up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use terrace_compaction::{Output, Shape, ShapeEdit};
 use terrace_entry::SeqNo;
 
 use super::edit::{Edit, FORMAT_VERSION};
 use crate::batch::KeyspaceId;
+use crate::names::FILE_NUMBER_MAX;
 
 /// One keyspace.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,6 +87,45 @@ impl State {
         Ok(())
     }
 
+    /// Whether a database can go on from this state. No writer of ours makes one that fails; a manifest that was forged, or written by a
+    /// broken build, would have acknowledged writes shadowed by older ones, skipped by the next replay, or written over.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.next_file > FILE_NUMBER_MAX {
+            return Err(format!("file number {} is beyond all that are given out", self.next_file));
+        }
+        if self.log_previous > self.last_seqno {
+            return Err(format!(
+                "a log begins after #{} and the last write is #{}",
+                self.log_previous, self.last_seqno
+            ));
+        }
+        if self.keyspaces.get(&KeyspaceId::DEFAULT).is_none_or(|first| first.name != crate::DEFAULT_KEYSPACE)
+        {
+            return Err("the default keyspace is not there".to_owned());
+        }
+        let (mut names, mut seen) = (HashSet::new(), HashSet::new());
+        for (id, keyspace) in &self.keyspaces {
+            if !names.insert(&keyspace.name) {
+                return Err(format!("two keyspaces are called `{}`", keyspace.name));
+            }
+            let tables = || keyspace.shape.tables().map(|(_, table)| table);
+            let newest = tables().map(|table| table.seqno_max).max().unwrap_or_default();
+            if keyspace.flushed.max(newest) > self.last_seqno {
+                let flushed = keyspace.flushed.max(newest);
+                return Err(format!(
+                    "keyspace {} has #{flushed} in tables and the last write is #{}",
+                    id.0, self.last_seqno
+                ));
+            }
+            for table in tables() {
+                if table.id.0 >= self.next_file || !seen.insert(table.id) {
+                    return Err(format!("table number {} is not one that was given out once", table.id.0));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Edits that make this state from nothing: what a new manifest begins with.
     pub(crate) fn snapshot(&self) -> Vec<Edit> {
         let mut edits = vec![
@@ -137,6 +177,50 @@ mod tests {
             file_bytes: 10,
             ..TableMeta::default()
         })
+    }
+
+    /// A state with one table, #5 to #9 under number 3, changed.
+    fn checked(change: impl FnOnce(&mut State)) -> Result<(), String> {
+        let mut state = State::new("block");
+        let meta =
+            TableMeta { seqno_min: SeqNo::new(5), seqno_max: SeqNo::new(9), ..(*table(3, "a", "c")).clone() };
+        let shape = ShapeEdit {
+            removed: vec![],
+            added: Some((Output::NewRun { level: 0, run: Some(RunId(1)) }, vec![Arc::new(meta)])),
+        };
+        let tree = Edit::Tree { keyspace: KeyspaceId(0), flushed: SeqNo::new(9), shape };
+        for edit in [Edit::Counters { next_file: 4, last_seqno: SeqNo::new(9) }, tree] {
+            state.apply(&edit)?;
+        }
+        state.check()?;
+        change(&mut state);
+        state.check()
+    }
+
+    #[test]
+    fn a_state_that_would_lose_later_writes_is_refused() {
+        assert_eq!(checked(|_| ()), Ok(()));
+        let forgeries: [fn(&mut State); 9] = [
+            |state| state.keyspaces.clear(),
+            |state| state.keyspaces.get_mut(&KeyspaceId(0)).expect("made").name.push('x'),
+            |state| {
+                let name = crate::DEFAULT_KEYSPACE.to_owned();
+                state.keyspaces.insert(KeyspaceId(4), KeyspaceState { name, ..KeyspaceState::default() });
+            },
+            |state| state.last_seqno = SeqNo::new(8),
+            |state| state.keyspaces.get_mut(&KeyspaceId(0)).expect("made").flushed = SeqNo::new(10),
+            |state| state.log_previous = SeqNo::new(10),
+            |state| state.next_file = 3,
+            |state| state.next_file = u64::MAX,
+            |state| {
+                let mut twin = state.keyspaces[&KeyspaceId(0)].clone();
+                twin.name.push('x');
+                state.keyspaces.insert(KeyspaceId(1), twin);
+            },
+        ];
+        for (number, forge) in forgeries.into_iter().enumerate() {
+            assert!(checked(forge).is_err(), "forgery {number}");
+        }
     }
 
     #[test]

@@ -40,7 +40,8 @@
 //! # Features
 //!
 //! `preset` (the stock parts, `DefaultParts`, `Db`), `lz4`, and one selection feature for each implementation of a slot: `memtable-skiplist`,
-//! `memtable-btree`, `picker-leveled`, `picker-tiered`. All of them together build; which wins is written in `preset.rs`.
+//! `memtable-btree`, `picker-leveled`, `picker-tiered`. All of them together build; which wins is written in `preset.rs`. `testing`: checks of
+//! the decoders on any bytes, for the fuzz targets.
 //!
 //! # Sources
 //!
@@ -85,6 +86,8 @@ mod shared;
 mod snapshot;
 mod stats;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod trash;
 mod tree;
 mod version;

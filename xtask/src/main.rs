@@ -11,6 +11,7 @@ mod ci;
 mod deps;
 mod dump;
 mod features;
+mod fuzz;
 mod package;
 mod process;
 mod source;
@@ -30,8 +31,17 @@ struct Verb {
     run: fn(lexopt::Parser) -> Result<(), String>,
 }
 
-const VERBS: &[Verb] =
-    &[test::VERB, bench::VERB, ci::VERB, tidy::VERB, features::VERB, deps::VERB, package::VERB, dump::VERB];
+const VERBS: &[Verb] = &[
+    test::VERB,
+    bench::VERB,
+    ci::VERB,
+    tidy::VERB,
+    features::VERB,
+    deps::VERB,
+    package::VERB,
+    dump::VERB,
+    fuzz::VERB,
+];
 
 fn main() -> ExitCode {
     let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();

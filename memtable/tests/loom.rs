@@ -4,9 +4,11 @@
 //! What loom can not see: whether the bytes of a record are published, since they are not its cells. That rests on the same release
 //! stores and acquire loads, and is for the thread sanitizer.
 #![cfg(loom)]
+#![expect(clippy::print_stdout, reason = "tests say how much they tried")]
 
 use loom::thread;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use terrace_entry::{Cursor, InternalKey, Kind, SeqNo};
 use terrace_memtable::MemTable;
 
@@ -17,7 +19,13 @@ fn explore(scenario: fn()) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(PREEMPTIONS_MAX));
     model.max_branches = 20_000;
-    model.check(scenario);
+    let tried = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&tried);
+    model.check(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        scenario();
+    });
+    println!("schedules tried: {}", tried.load(Ordering::Relaxed));
 }
 
 fn insert<M: MemTable>(table: &M, key: &str, seqno: u64) {

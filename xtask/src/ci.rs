@@ -2,7 +2,7 @@
 
 use crate::process;
 use crate::workspace::Workspace;
-use crate::{Verb, bench, deps, features, package, test, tidy};
+use crate::{Verb, bench, concurrency, deps, features, package, test, tidy};
 use lexopt::prelude::*;
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ Usage: cargo xtask ci [--skip STEP]... [--only STEP]... [--allow-dirty]
   --only STEP     just this step (may be given several times)
   --allow-dirty   package with changes that are not committed
 
-Steps: fmt, clippy, doc, tidy, deps, test, examples, features, bench, package
+Steps: fmt, clippy, doc, tidy, deps, test, concurrency, examples, features, bench, package
 ",
     run,
 };
@@ -36,6 +36,7 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", run: |_| tidy::check() },
     Step { name: "deps", run: |_| deps::check() },
     Step { name: "test", run: |_| test::check() },
+    Step { name: "concurrency", run: |_| concurrency::short() },
     Step { name: "examples", run: |_| examples() },
     Step { name: "features", run: |_| features::check(&[], false) },
     Step { name: "bench", run: |_| bench::smoke() },

@@ -8,6 +8,7 @@
 
 mod bench;
 mod ci;
+mod concurrency;
 mod deps;
 mod dump;
 mod features;
@@ -35,6 +36,7 @@ const VERBS: &[Verb] = &[
     test::VERB,
     bench::VERB,
     ci::VERB,
+    concurrency::VERB,
     tidy::VERB,
     features::VERB,
     deps::VERB,
@@ -75,7 +77,7 @@ fn main() -> ExitCode {
 fn overview() -> String {
     let mut text = String::from("Usage: cargo xtask VERB [OPTIONS]\n\n");
     for verb in VERBS {
-        text += &format!("  {:<10} {}\n", verb.name, verb.what);
+        text += &format!("  {:<12} {}\n", verb.name, verb.what);
     }
     text + "\n`cargo xtask VERB --help` tells the options of a verb.\n"
 }

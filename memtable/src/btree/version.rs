@@ -19,7 +19,7 @@ use super::node::NodeRef;
 use crate::sync::{fence, spin_loop, yield_now};
 
 /// Tries of a waiting thread before it lets others run.
-const SPINS_MAX: u32 = if cfg!(any(shuttle, loom)) { 0 } else { 6 };
+const SPINS_MAX: u32 = if cfg!(any(shuttle, loom)) { 1 } else { 6 };
 
 /// Somebody changed a node while it was read, or the tree grew: start again from the root.
 #[derive(Debug)]

@@ -72,16 +72,17 @@ fn source_of(value: &[u8]) -> (usize, usize) {
 fn run<M: MemTable>(table: &Arc<M>, writers: usize, count: usize, readers: &[&(dyn Fn(&Progress) + Sync)]) {
     let progress = &Progress::new(writers);
     std::thread::scope(|scope| {
-        let _stop = StopOnDrop(progress);
-        for read in readers {
+        let stop = StopOnDrop(progress);
+        let readers = readers.iter().map(|read| {
             scope.spawn(move || {
                 // Once more after the end: then all must be there.
                 while !progress.is_over() {
                     read(progress);
                 }
                 read(progress);
-            });
-        }
+            })
+        });
+        let readers: Vec<_> = readers.collect();
         let handles: Vec<_> = (0..writers)
             .map(|writer| {
                 scope.spawn(move || {
@@ -94,6 +95,10 @@ fn run<M: MemTable>(table: &Arc<M>, writers: usize, count: usize, readers: &[&(d
             .collect();
         for handle in handles {
             handle.join().expect("a writer panicked");
+        }
+        drop(stop);
+        for reader in readers {
+            reader.join().expect("a reader panicked");
         }
     });
 }

@@ -83,6 +83,8 @@ impl<P: Parts> Builder<P> {
         log_recycle_files_max: usize,
         /// See [`Options::log_bytes_max`].
         log_bytes_max: u64,
+        /// See [`Options::manifest_bytes_max`].
+        manifest_bytes_max: u64,
         /// See [`Options::durability`].
         durability: Durability,
         /// See [`Options::recovery`].

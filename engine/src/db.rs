@@ -233,14 +233,16 @@ impl<P: Parts> Engine<P> {
         shared.check_writable()
     }
 
-    /// Makes every write so far durable. With a log that keeps nothing this is a flush.
+    /// Makes every write so far durable. When a write has bypassed the log since the last time ([`Durability::Off`], or a log that keeps
+    /// nothing), this is a flush.
     ///
     /// # Errors
     ///
     /// As [`Engine::put`].
     pub fn sync(&self) -> Result<()> {
+        self.shared().flush_unlogged()?;
         if !P::log_keeps(&self.shared().options) {
-            return self.flush();
+            return self.shared().check_writable();
         }
         let nothing = Ops::Encoded { bytes: &[], count: 0, keyspaces: &[] };
         self.shared().write(nothing, Durability::Synced)
@@ -328,7 +330,7 @@ impl<P: Parts> Shared<P> {
         Ok(())
     }
 
-    fn flush_all(self: &Arc<Self>) -> Result<()> {
+    pub(crate) fn flush_all(self: &Arc<Self>) -> Result<()> {
         self.check_writable()?;
         let trees = self.trees.load_full();
         for tree in trees.values() {
@@ -347,6 +349,8 @@ impl<P: Parts> Shared<P> {
     }
 
     pub(crate) fn close(self: &Arc<Self>) -> Result<()> {
+        // What is in no log must be in a table before the background work that writes it ends.
+        let flushed = if self.check_writable().is_ok() { self.flush_unlogged() } else { Ok(()) };
         if !self.begin_close() {
             return Ok(());
         }
@@ -361,7 +365,7 @@ impl<P: Parts> Shared<P> {
         self.trash.empty();
         self.trash.remove_marker(&self.dir);
         self.release_lock();
-        closed
+        flushed.and(closed)
     }
 
     fn close_files(&self) -> Result<()> {

@@ -40,8 +40,8 @@
 //! # Features
 //!
 //! `preset` (the stock parts, `DefaultParts`, `Db`), `lz4`, and one selection feature for each implementation of a slot: `memtable-skiplist`,
-//! `memtable-btree`, `picker-leveled`, `picker-tiered`. All of them together build; which wins is written in `preset.rs`. `testing`: checks of
-//! the decoders on any bytes, for the fuzz targets.
+//! `memtable-btree`, `picker-leveled`, `picker-tiered`. All of them together build; which wins is written in `preset.rs`. `testing`: the kit that
+//! puts an engine of any parts to the test, and checks of the decoders on any bytes, for the fuzz targets.
 //!
 //! # Sources
 //!

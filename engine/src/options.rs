@@ -87,6 +87,8 @@ pub struct Options {
     pub log_recycle_files_max: usize,
     /// Logs together hold at most this much before the keyspace that keeps the oldest one alive is flushed. Default 512 MiB.
     pub log_bytes_max: u64,
+    /// The manifest is begun anew when it is longer than this (and than four times what a new one would be). Default 1 MiB.
+    pub manifest_bytes_max: u64,
     /// The durability of writes that do not say. Default [`Durability::PageCache`].
     pub durability: Durability,
     /// What to do about damage found in a log on opening. Default [`RecoveryMode::DropTornTail`].
@@ -124,6 +126,7 @@ impl Default for Options {
             log_preallocate_bytes: 64 << 20,
             log_recycle_files_max: 0,
             log_bytes_max: 512 << 20,
+            manifest_bytes_max: 1 << 20,
             durability: Durability::PageCache,
             recovery: RecoveryMode::DropTornTail,
             background_threads: 2,

@@ -46,6 +46,8 @@ pub(crate) struct Shared<P: Parts> {
     pub(crate) snapshots: Snapshots,
     failure: OnceLock<Arc<Error>>,
     closed: AtomicBool,
+    /// Whether a memtable may hold a write that is in no log.
+    unlogged: AtomicBool,
     pub(crate) counters: Counters,
     pub(crate) trash: Arc<Trash>,
     pub(crate) throttle: Throttle,
@@ -95,6 +97,7 @@ impl<P: Parts> Shared<P> {
             snapshots: Snapshots::default(),
             failure: OnceLock::new(),
             closed: AtomicBool::new(false),
+            unlogged: AtomicBool::new(false),
             counters: Counters::default(),
             trash: found.trash,
             lock: Mutex::new(Some(found.lock)),
@@ -139,7 +142,7 @@ impl<P: Parts> Shared<P> {
             last_seqno: self.visible(),
         });
         manifest.append(edits).map_err(|error| self.fail(error))?;
-        if manifest.wants_roll() {
+        if manifest.wants_roll(self.options.manifest_bytes_max) {
             manifest.roll(self.new_file_number()).map_err(|error| self.fail(error))?;
         }
         Ok(())
@@ -147,6 +150,24 @@ impl<P: Parts> Shared<P> {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// A write that bypassed the log has returned: only a flush makes it durable now.
+    pub(crate) fn note_unlogged(&self) {
+        self.unlogged.store(true, Ordering::Release);
+    }
+
+    /// Makes durable, by a flush, what bypassed the log.
+    pub(crate) fn flush_unlogged(self: &Arc<Self>) -> Result<()> {
+        // Lowered first: a write that returns during the flush may be too late for it, and raises it again.
+        if !self.unlogged.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let flushed = self.flush_all();
+        if flushed.is_err() {
+            self.note_unlogged();
+        }
+        flushed
     }
 
     /// Marks the database closed; true for the first caller.

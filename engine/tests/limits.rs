@@ -181,3 +181,40 @@ fn compaction_keeps_to_its_rate() {
     // The rate is in bytes before compression; no pressure raises it here.
     assert!(written > 1 << 20 && per_second < 1.2 * f64::from(1 << 20), "{written} bytes in {seconds} s");
 }
+
+#[test]
+fn closing_and_syncing_keep_what_bypassed_the_log() {
+    for close in [false, true] {
+        let sim = Sim::new();
+        let db = sim.small();
+        db.put_with("k", "in no log", Durability::Off).unwrap();
+        if close {
+            db.close().unwrap()
+        } else {
+            db.sync().unwrap()
+        }
+        let after = sim.mem.crash_losing_everything_unsynced();
+        let db = Db::builder("/db").vfs(Arc::new(after)).open().unwrap();
+        assert_eq!(db.get("k").unwrap().as_deref(), Some(b"in no log".as_slice()), "close: {close}");
+    }
+}
+
+#[test]
+fn a_database_whose_creation_was_cut_short_is_created_again() {
+    let mut cuts = 0;
+    for at in 0.. {
+        let mem = MemVfs::new();
+        let faults = FaultVfs::new(Arc::new(mem.clone()));
+        faults.add(FaultRule::new(Fault::Error(std::io::ErrorKind::Other)).from_nth(at));
+        if Db::builder("/db").vfs(Arc::new(faults)).open().is_ok() {
+            break;
+        }
+        for left in [mem.crash_keeping_everything(), mem.crash_losing_everything_unsynced()] {
+            cuts += 1;
+            let db = Db::builder("/db").vfs(Arc::new(left)).open();
+            let db = db.unwrap_or_else(|error| panic!("cut at file operation {at}: {error}"));
+            db.put("k", "v").unwrap();
+        }
+    }
+    assert!(cuts > 20, "{cuts} cuts");
+}

@@ -125,6 +125,7 @@ fn example_arguments(name: &str) -> &'static [&'static str] {
             "engine/tests/golden/v1/000007.sst",
         ],
         "ten_million" => &["100000"],
+        "simulate" => &["--seeds", "20"],
         _ => &[],
     }
 }

@@ -15,6 +15,7 @@ mod features;
 mod fuzz;
 mod package;
 mod process;
+mod simulate;
 mod source;
 mod test;
 mod tidy;
@@ -35,6 +36,7 @@ struct Verb {
 const VERBS: &[Verb] = &[
     test::VERB,
     bench::VERB,
+    simulate::VERB,
     ci::VERB,
     concurrency::VERB,
     tidy::VERB,

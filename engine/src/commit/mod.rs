@@ -173,7 +173,16 @@ impl<P: Parts> Shared<P> {
             return Ok(());
         }
         self.slow_down(&ops)?;
-        let durability = if keeps { durability } else { Durability::Off };
+        if !keeps || durability == Durability::Off {
+            let written = self.join(ops, Durability::Off);
+            self.note_unlogged();
+            return written;
+        }
+        self.join(ops, durability)
+    }
+
+    /// Commits `ops` with a group, as its leader or behind one.
+    fn join(self: &Arc<Self>, ops: Ops<'_>, durability: Durability) -> Result<()> {
         let mut queue = locked(&self.commit.queue);
         if queue.led {
             let request = Request::new(ops, durability);

@@ -17,9 +17,6 @@ use crate::{Error, Result};
 use edit::{Edit, FORMAT_VERSION};
 use state::State;
 
-/// A manifest is begun anew when it is longer than this and than four times its first record.
-const ROLL_BYTES_MIN: u64 = 1 << 20;
-
 /// The manifest in force. One owner.
 #[derive(Debug)]
 pub(crate) struct Manifest {
@@ -52,10 +49,11 @@ impl Manifest {
         &self.state
     }
 
-    /// Whether [`Manifest::roll`] would make it much shorter.
-    pub(crate) fn wants_roll(&self) -> bool {
+    /// Whether it is longer than `bytes_max` and [`Manifest::roll`] would make it much shorter: it is begun anew when it is four times as long as
+    /// its first record.
+    pub(crate) fn wants_roll(&self, bytes_max: u64) -> bool {
         let length = self.log.as_ref().map_or(0, LogWriter::len_bytes);
-        length > ROLL_BYTES_MIN.max(4 * self.snapshot_bytes)
+        length > bytes_max.max(4 * self.snapshot_bytes)
     }
 
     /// Appends edits as one record, durable when this returns. After an error the manifest takes nothing more.

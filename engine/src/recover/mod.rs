@@ -229,13 +229,21 @@ impl<P: Parts> Opening<P> {
         mut state: State,
         replay: Replay<P>,
         versions: BTreeMap<crate::batch::KeyspaceId, Version<P>>,
-        held: Held<P>,
+        mut held: Held<P>,
     ) -> Result<Arc<Shared<P>>> {
         let mut next_file = state.next_file.max(held.listing.greatest + 1);
         let mut number = || {
             next_file += 1;
             next_file - 1
         };
+        if held.summary.created {
+            // An empty database first, so that a log is never found without a manifest: that would be damage.
+            let first = number();
+            let mut empty = state.clone();
+            empty.next_file = first + 1;
+            drop(Manifest::create(&self.vfs, &self.dir, first, empty)?);
+            held.listing.manifests.push(first);
+        }
         let log_number = number();
         self.settle_logs(&mut state, &replay, log_number)?;
         let log = self.begin_log(log_number, replay.last_logged)?;

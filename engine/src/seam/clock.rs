@@ -57,6 +57,7 @@ impl Clock for SystemClock {
 #[derive(Debug, Default)]
 pub struct SimClock {
     nanos: AtomicU64,
+    set_back_seconds: AtomicU64,
 }
 
 impl SimClock {
@@ -70,6 +71,11 @@ impl SimClock {
     pub fn advance(&self, by: Duration) {
         self.nanos.fetch_add(by.as_nanos() as u64, Ordering::Relaxed);
     }
+
+    /// Sets the wall clock back, as a person or a time server may: [`Clock::unix_seconds`] then says less than before, and [`Clock::now`] goes on.
+    pub fn set_back(&self, by: Duration) {
+        self.set_back_seconds.fetch_add(by.as_secs(), Ordering::Relaxed);
+    }
 }
 
 impl Clock for SimClock {
@@ -78,7 +84,7 @@ impl Clock for SimClock {
     }
 
     fn unix_seconds(&self) -> u64 {
-        1_700_000_000 + self.now().as_secs()
+        (1_700_000_000 + self.now().as_secs()).saturating_sub(self.set_back_seconds.load(Ordering::Relaxed))
     }
 
     fn sleep(&self, duration: Duration) {

@@ -1,142 +1,217 @@
-//! What must hold of the decoders of this crate whatever bytes they are given: the bodies of fuzz targets, which ordinary tests
-//! call too. Not an interface to build on.
+//! The kit that puts a whole engine to the test, for every choice of [`Parts`], stock or your own.
 //!
-//! Each function reads its input as one thing that a database finds on a disk. It panics, naming the property, when one does not hold;
-//! refusing the bytes is always right.
+//! A database runs on one thread over simulated files, time and threads, beside a model of what it should hold. Four checks:
+//!
+//! * [`simulate`]: a history drawn from a seed, with every call of the API, interleaved background jobs, crashes and failing disks. A failure names the
+//!   seed and comes with a history cut down to what is needed;
+//! * [`metamorphic`]: one history under differing options and parts must be answered alike;
+//! * [`crash_points`]: a workload, and at every file operation in it the machine crashes, in several ways;
+//! * [`fault_sites`]: the same workload with each file operation failing once, in each way that applies.
+//!
+//! (`check_*_bytes` are of another kind: what must hold of the decoders whatever bytes they are given, the bodies of the fuzz targets. Not an
+//! interface to build on.)
+//!
+//! All follow from their arguments alone: the same arguments give the same run on every machine. They cost nothing to set up:
+//!
+//! ```
+//! # #[cfg(feature = "preset")]
+//! # fn main() {
+//! let counts = terrace::testing::simulate::<terrace::DefaultParts>(7, 200).unwrap();
+//! assert_eq!(counts.operations, 202);
+//! # }
+//! # #[cfg(not(feature = "preset"))]
+//! # fn main() {}
+//! ```
 
-mod folder;
-mod seeds;
+mod bytes;
+mod combination;
+mod crash_points;
+mod fault_sites;
+mod generate;
+mod machine;
+mod minimise;
+mod model;
+mod operation;
+mod random;
+mod user;
+mod world;
 
-use std::path::Path;
-use std::sync::Arc;
-use terrace_entry::{Kind, SeqNo};
-use terrace_vfs::{CreateOptions, MemVfs, Vfs};
-use terrace_wal::testing::reseal_log;
+use std::any::Any;
+use std::fmt;
+use std::ops::AddAssign;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::batch::{Op, OpReader, WriteBatch};
-use crate::logs::payload::{self, Payload};
-use crate::manifest::edit::Edit;
-use crate::manifest::state::State;
-use crate::manifest::{read_current, read_state};
+pub use bytes::{
+    check_batch_bytes, check_current_bytes, check_edits_bytes, check_folder_bytes, check_manifest_bytes,
+    seeds,
+};
+pub use combination::{Combination, PickerFor, SwapParts, combinations};
+pub use crash_points::{CrashPoints, crash_points};
+pub use fault_sites::{FaultSites, fault_sites};
+pub use generate::{history, journey, journey_options, options};
+pub use minimise::minimise;
+pub use operation::{Change, Crash, DiskFault, KEYSPACES, Operation, key_bytes, value_bytes};
 
-pub use folder::check_folder_bytes;
-pub use seeds::seeds;
+use crate::{Options, Parts};
+use world::{AfterFailure, Checked, World};
 
-/// Set in the first byte of an input: checksums are put right first, so that what lies behind them is reached.
-const RESEAL: u8 = 1;
-const MANIFEST: u64 = 1;
-
-fn in_memory(name: &str, bytes: &[u8]) -> Arc<dyn Vfs> {
-    let mem = MemVfs::new();
-    let file = mem.create(Path::new(name), CreateOptions::default());
-    file.and_then(|mut file| file.append(bytes)).expect("memory takes it");
-    Arc::new(mem)
+/// How much a check has tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Operations done.
+    pub operations: u64,
+    /// Writes among them.
+    pub writes: u64,
+    /// Times the database was closed and opened.
+    pub reopens: u64,
+    /// Crashes, those in the middle of recovery included.
+    pub crashes: u64,
+    /// Crashes in the middle of recovery.
+    pub crashes_in_recovery: u64,
+    /// File operations before which a crash was tried.
+    pub crash_points: u64,
+    /// Faults that the disk made, each in a run of its own.
+    pub faults: u64,
 }
 
-/// A file `CURRENT`. What is accepted names the number that it was written for.
-///
-/// # Panics
-///
-/// With the property.
-pub fn check_current_bytes(input: &[u8]) {
-    let vfs = in_memory("CURRENT", input);
-    if let Ok(found) = read_current(&vfs, Path::new("")) {
-        let number = found.expect("the file is there");
-        assert_eq!(crate::manifest::pointer_text(number).as_bytes(), input);
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        self.operations += other.operations;
+        self.writes += other.writes;
+        self.reopens += other.reopens;
+        self.crashes += other.crashes;
+        self.crashes_in_recovery += other.crashes_in_recovery;
+        self.crash_points += other.crash_points;
+        self.faults += other.faults;
     }
 }
 
-/// A manifest file; the lowest bit of the first byte says whether its checksums are put right first. A state that comes of it is
-/// made again by its own snapshot.
-///
-/// # Panics
-///
-/// With the property.
-pub fn check_manifest_bytes(input: &[u8]) {
-    let Some((&how, file)) = input.split_first() else { return };
-    let mut file = file.to_vec();
-    if how & RESEAL != 0 {
-        reseal_log(&mut file, MANIFEST);
-    }
-    let vfs = in_memory("MANIFEST-000001", &file);
-    if let Ok((state, report)) = read_state(&vfs, Path::new(""), MANIFEST, "block") {
-        assert!(report.records > 0);
-        check_snapshot(&state);
-    }
-}
-
-/// The edits of one manifest record. What is decoded is encoded to something that decodes to the same.
-///
-/// # Panics
-///
-/// With the property.
-pub fn check_edits_bytes(input: &[u8]) {
-    let Ok(edits) = Edit::decode_all(input) else { return };
-    let mut encoded = Vec::new();
-    for edit in &edits {
-        edit.encode(&mut encoded);
-    }
-    assert!(encoded.len() <= input.len(), "our form is the shortest");
-    assert_eq!(Edit::decode_all(&encoded).as_ref(), Ok(&edits));
-    let mut state = State::new("block");
-    if edits.iter().all(|edit| state.apply(edit).is_ok()) {
-        check_snapshot(&state);
-    }
-}
-
-fn check_snapshot(state: &State) {
-    let (mut rebuilt, mut bytes) = (State::default(), Vec::new());
-    for edit in state.snapshot() {
-        edit.encode(&mut bytes);
-    }
-    for edit in Edit::decode_all(&bytes).expect("our own edits are decoded") {
-        rebuilt.apply(&edit).expect("a snapshot of a state applies");
-    }
-    assert_eq!(rebuilt, *state, "a snapshot makes another state");
-}
-
-/// The payload of one log record: a group of batches. What is decoded is encoded to something that decodes to the same.
-///
-/// # Panics
-///
-/// With the property.
-pub fn check_batch_bytes(input: &[u8]) {
-    let Some((head, batches)) = decode_payload(input) else { return };
-    let mut encoded = payload::head(head.0, head.1, head.2).to_vec();
-    for (first, ops) in &batches {
-        let mut batch = WriteBatch::new();
-        for op in ops {
-            batch.push(op.keyspace, op.kind, op.key, op.value);
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { operations, writes, reopens, crashes, crashes_in_recovery, crash_points, faults } = self;
+        write!(f, "{operations} operations ({writes} writes, {reopens} reopens), {crashes} crashes")?;
+        write!(f, " ({crashes_in_recovery} in recovery)")?;
+        match (crash_points, faults) {
+            (0, 0) => Ok(()),
+            (points, 0) => write!(f, " at {points} crash points"),
+            (0, faults) => write!(f, ", {faults} faults"),
+            (points, faults) => write!(f, " at {points} crash points, {faults} faults"),
         }
-        let bytes = match batch.checked() {
-            Ok(crate::batch::Ops::Encoded { bytes, .. }) => bytes,
-            // Too long a key: no writer of ours wrote it.
-            _ => return,
-        };
-        encoded.extend(payload::batch_head(*first, ops.len() as u32, bytes.len()));
-        encoded.extend_from_slice(bytes);
     }
-    assert_eq!(decode_payload(&encoded), Some((head, batches)));
 }
 
-type Decoded<'a> = ((u8, SeqNo, SeqNo), Vec<(SeqNo, Vec<Op<'a>>)>);
+/// A check that failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The parts, the seed, the operation or whatever else repeats it.
+    pub run: String,
+    /// What is wrong.
+    pub what: String,
+    /// Operations that show it.
+    pub operations: Vec<Operation>,
+}
 
-/// `None` for what is refused, at whatever depth.
-fn decode_payload(input: &[u8]) -> Option<Decoded<'_>> {
-    let mut payload = Payload::decode(input).ok()?;
-    let head = (payload.kind, payload.previous, payload.durable);
-    let mut batches = Vec::new();
-    while let Some(batch) = payload.next_batch().ok()? {
-        let mut reader = OpReader::new(batch.ops);
-        let mut ops = Vec::new();
-        while let Some(op) = reader.next().ok()? {
-            assert!(op.kind == Kind::Put || op.value.is_empty(), "a tombstone with a value");
-            ops.push(op);
-        }
-        if ops.len() as u64 != u64::from(batch.count) {
-            return None;
-        }
-        batches.push((batch.first, ops));
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.run, self.what)?;
+        self.operations.iter().try_for_each(|operation| writeln!(f, "    {operation}"))
     }
-    Some((head, batches))
+}
+
+impl std::error::Error for Failure {}
+
+/// Runs `check`; a panic in it is a failure like any other.
+fn guarded<T>(check: impl FnOnce() -> Checked<T>) -> Checked<T> {
+    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| Err(panic_text(&*panic)))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panicked: {}", text.unwrap_or_default())
+}
+
+/// What a run ends with.
+struct Ran {
+    counts: Counts,
+    fingerprint: u64,
+    answers: u64,
+}
+
+fn run<P: Parts>(options: &Options, seed: u64, operations: &[Operation]) -> Checked<Ran> {
+    guarded(|| {
+        let mut world = World::<P>::new(options.clone(), seed, AfterFailure::Restart)?;
+        for (number, operation) in operations.iter().enumerate() {
+            let done = world.step(operation);
+            done.map_err(|what| format!("operation {number}, {operation}: {what}"))?;
+        }
+        world.finish()?;
+        Ok(Ran { counts: world.counts, fingerprint: world.fingerprint(), answers: world.answers() })
+    })
+}
+
+/// Runs a history under options: what it tried, or what is wrong.
+///
+/// # Errors
+///
+/// What the database did that the model forbids, with the operations as they are.
+pub fn replay<P: Parts>(options: &Options, seed: u64, operations: &[Operation]) -> Result<Counts, Failure> {
+    run::<P>(options, seed, operations).map(|ran| ran.counts).map_err(|what| Failure {
+        run: format!("seed {seed}"),
+        what,
+        operations: operations.to_vec(),
+    })
+}
+
+/// Runs the history of a seed, `len` operations long, under the options of the seed.
+///
+/// # Errors
+///
+/// What the database did that the model forbids, with the operations cut down to those that are needed to show it.
+pub fn simulate<P: Parts>(seed: u64, len: usize) -> Result<Counts, Failure> {
+    let options = options(seed);
+    replay::<P>(&options, seed, &history(seed, len)).map_err(|failure| {
+        let operations = minimise(&failure.operations, |fewer| run::<P>(&options, seed, fewer).is_err());
+        let what = run::<P>(&options, seed, &operations).err().unwrap_or(failure.what);
+        Failure { run: format!("seed {seed}, {options:?}"), what, operations }
+    })
+}
+
+/// A number that stands for everything that happened in the history of a seed: two runs must give the same.
+///
+/// # Errors
+///
+/// As [`simulate`], not cut down.
+pub fn fingerprint<P: Parts>(seed: u64, len: usize) -> Result<u64, Failure> {
+    let operations = history(seed, len);
+    run::<P>(&options(seed), seed, &operations).map(|ran| ran.fingerprint).map_err(|what| Failure {
+        run: format!("seed {seed}"),
+        what,
+        operations,
+    })
+}
+
+/// A number that stands for all answers to the reads in the history of a seed without its accidents (faults and crashes), under options that
+/// follow from `options_seed`. It must be the same for all options and parts.
+///
+/// # Errors
+///
+/// As [`simulate`], not cut down.
+pub fn metamorphic<P: Parts>(seed: u64, len: usize, options_seed: u64) -> Result<u64, Failure> {
+    let mut operations = history(seed, len);
+    operations.retain(|operation| !operation.is_accident());
+    for operation in &mut operations {
+        match operation {
+            // Options are what differs here, and without a log nothing can be synced.
+            Operation::Reopen { options, .. } => *options = None,
+            Operation::Write { durability, .. } => *durability = crate::Durability::PageCache,
+            _ => {}
+        }
+    }
+    run::<P>(&options(options_seed), seed, &operations).map(|ran| ran.answers).map_err(|what| Failure {
+        run: format!("seed {seed} under the options of {options_seed}"),
+        what,
+        operations,
+    })
 }

@@ -13,6 +13,14 @@ use crate::seam::clock::{Clock, SystemClock};
 use crate::seam::executor::{Executor, ThreadPool};
 use crate::{Engine, Options, Parts, Result};
 
+/// A database that is not open.
+pub(crate) struct Folder {
+    pub(crate) dir: PathBuf,
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: Options,
+}
+
 /// Sets up and opens a database. Made by [`Engine::builder`].
 ///
 /// Every option of [`Options`] has a method of its name; what is not set keeps the default that [`Options`] documents.
@@ -132,6 +140,17 @@ impl<P: Parts> Builder<P> {
     pub fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
         self.executor = Some(executor);
         self
+    }
+
+    /// What verifying and repairing need of it.
+    pub(crate) fn folder(self) -> Result<Folder> {
+        self.options.check()?;
+        Ok(Folder {
+            dir: self.dir,
+            vfs: self.vfs.unwrap_or_else(|| Arc::new(RealVfs::new())),
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
+            options: self.options,
+        })
     }
 
     /// Opens the database.

@@ -92,7 +92,7 @@ impl<P: Parts> Engine<P> {
         Builder::new(path.as_ref())
     }
 
-    fn shared(&self) -> &Arc<Shared<P>> {
+    pub(crate) fn shared(&self) -> &Arc<Shared<P>> {
         self.default.shared()
     }
 

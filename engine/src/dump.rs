@@ -26,6 +26,7 @@ pub fn dump(vfs: &Arc<dyn Vfs>, path: &Path) -> Result<String> {
     match FileName::parse(&name) {
         Some(FileName::Current | FileName::CurrentTemp) => dump_current(vfs, path),
         Some(FileName::Lock) => Ok("the lock file: its content means nothing\n".to_owned()),
+        Some(FileName::Repair) => Ok("a repair was begun and did not finish\n".to_owned()),
         Some(FileName::Manifest(number)) => dump_records(vfs, path, number, describe_edits),
         Some(FileName::Log(number)) => dump_records(vfs, path, number, describe_payload),
         Some(FileName::Table(number)) => dump_table(vfs, path, number),

@@ -90,6 +90,7 @@ mod sync;
 pub mod testing;
 mod trash;
 mod tree;
+mod verify;
 mod version;
 
 pub use batch::WriteBatch;
@@ -116,3 +117,4 @@ pub use shape::{KeyspaceShape, TreeShape};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use terrace_entry::SeqNo;
+pub use verify::report::{Problem, VerifyProgress, VerifyReport};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 pub(crate) const CURRENT: &str = "CURRENT";
 pub(crate) const CURRENT_TEMP: &str = "CURRENT.tmp";
 pub(crate) const LOCK: &str = "LOCK";
+pub(crate) const REPAIR: &str = "REPAIR";
 
 /// No file number is above this, so that counting on never overflows.
 pub(crate) const FILE_NUMBER_MAX: u64 = 1 << 56;
@@ -15,6 +16,8 @@ pub(crate) enum FileName {
     Current,
     CurrentTemp,
     Lock,
+    /// A repair was begun and has not finished.
+    Repair,
     Manifest(u64),
     Log(u64),
     Table(u64),
@@ -27,6 +30,7 @@ impl FileName {
             CURRENT => return Some(FileName::Current),
             CURRENT_TEMP => return Some(FileName::CurrentTemp),
             LOCK => return Some(FileName::Lock),
+            REPAIR => return Some(FileName::Repair),
             _ => {}
         }
         if let Some(number) = name.strip_prefix("MANIFEST-") {
@@ -53,6 +57,7 @@ impl FileName {
             FileName::Current => dir.join(CURRENT),
             FileName::CurrentTemp => dir.join(CURRENT_TEMP),
             FileName::Lock => dir.join(LOCK),
+            FileName::Repair => dir.join(REPAIR),
             FileName::Manifest(number) => dir.join(format!("MANIFEST-{number:06}")),
             FileName::Log(number) => dir.join(format!("{number:06}.log")),
             FileName::Table(number) => dir.join(format!("{number:06}.sst")),
@@ -77,6 +82,7 @@ mod tests {
             FileName::Current,
             FileName::CurrentTemp,
             FileName::Lock,
+            FileName::Repair,
             FileName::Manifest(7),
             FileName::Log(12_345_678),
             FileName::Table(0),

@@ -49,6 +49,10 @@ impl Manifest {
         &self.state
     }
 
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Whether it is longer than `bytes_max` and [`Manifest::roll`] would make it much shorter: it is begun anew when it is four times as long as
     /// its first record.
     pub(crate) fn wants_roll(&self, bytes_max: u64) -> bool {

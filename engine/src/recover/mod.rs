@@ -6,7 +6,7 @@
 mod replay;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use terrace_compaction::{TableId, TableMeta};
@@ -19,6 +19,7 @@ use crate::logs::{Logs, OldLog, payload};
 use crate::manifest::state::State;
 use crate::manifest::{Manifest, read_current, read_state};
 use crate::names::FileName;
+use crate::outputs::meta_of;
 use crate::parts::TableReaderOf;
 use crate::seam::clock::Clock;
 use crate::seam::executor::Executor;
@@ -59,13 +60,15 @@ pub(crate) struct Opening<P: Parts> {
 }
 
 /// The numbers of the files in a folder, each kind ascending.
-#[derive(Default)]
-struct Listing {
-    manifests: Vec<u64>,
-    logs: Vec<u64>,
-    tables: Vec<u64>,
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) manifests: Vec<u64>,
+    pub(crate) logs: Vec<u64>,
+    pub(crate) tables: Vec<u64>,
     strangers: Vec<String>,
-    greatest: u64,
+    /// Whether a repair was begun that did not finish.
+    pub(crate) half_repaired: bool,
+    pub(crate) greatest: u64,
 }
 
 impl<P: Parts> Opening<P> {
@@ -79,6 +82,10 @@ impl<P: Parts> Opening<P> {
         let lock = self.lock()?;
         // Between the first look and the lock somebody else may have made, or closed, the database.
         let listing = self.list()?;
+        if listing.half_repaired {
+            let what = "a repair was begun and did not finish; repair again".to_owned();
+            return Err(Error::Corruption { file: FileName::Repair.in_dir(&self.dir), offset: 0, what });
+        }
         let current = read_current(&self.vfs, &self.dir)?;
         let name = <P::Table as TableFormat<P::Cache>>::NAME;
         let (state, report) = match current {
@@ -146,38 +153,11 @@ impl<P: Parts> Opening<P> {
     }
 
     fn lock(&self) -> Result<Box<dyn FileLock>> {
-        let path = FileName::Lock.in_dir(&self.dir);
-        self.vfs.lock(&path).map_err(
-            |error| {
-                if error.is_locked() { Error::Locked { path } } else { error.into() }
-            },
-        )
+        lock_folder(&self.vfs, &self.dir)
     }
 
     fn list(&self) -> Result<Listing> {
-        let entries = self.vfs.list(&self.dir).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotADirectory => {
-                Error::NotADatabase { path: self.dir.clone(), what: "it is a file, not a folder".to_owned() }
-            }
-            _ => error.into(),
-        })?;
-        let mut listing = Listing::default();
-        for entry in entries {
-            let name = FileName::parse(&entry.name).filter(|_| !entry.is_dir);
-            listing.greatest = listing.greatest.max(name.and_then(FileName::number).unwrap_or(0));
-            match name {
-                Some(FileName::Manifest(number)) => listing.manifests.push(number),
-                Some(FileName::Log(number)) => listing.logs.push(number),
-                Some(FileName::Table(number)) => listing.tables.push(number),
-                Some(_) => {}
-                // Hidden files are left by desktops and editors and say nothing of who owns the folder.
-                None if entry.name.starts_with('.') || entry.name == "lost+found" => {}
-                None => listing.strangers.push(entry.name),
-            }
-        }
-        listing.logs.sort_unstable();
-        listing.tables.sort_unstable();
-        Ok(listing)
+        list_folder(&self.vfs, &self.dir)
     }
 
     fn open_tables(
@@ -210,14 +190,8 @@ impl<P: Parts> Opening<P> {
         })?;
         let source = OpenTable { file, file_number: meta.id.0, cache: Arc::clone(cache) };
         let reader = <TableReaderOf<P> as TableReader<P::Cache>>::open(source)?;
-        let found = reader.properties();
         // A whole table of another time, put back under this name, passes every checksum.
-        let same = found.file_bytes == meta.file_bytes
-            && found.entries == meta.entries
-            && (found.seqno_min, found.seqno_max) == (meta.seqno_min, meta.seqno_max)
-            && found.smallest_key == meta.smallest_key
-            && found.largest_key == meta.largest_key;
-        if !same {
+        if meta_of(meta.id.0, reader.properties()) != **meta {
             return Err(damaged("the table is not the one that the manifest describes".to_owned()));
         }
         Ok(Table::new(Arc::clone(meta), reader, path, Arc::clone(trash)))
@@ -380,6 +354,41 @@ impl<P: Parts> Opening<P> {
             let _ = sync();
         }
     }
+}
+
+/// Takes the lock of the folder.
+pub(crate) fn lock_folder(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<Box<dyn FileLock>> {
+    let path = FileName::Lock.in_dir(dir);
+    vfs.lock(&path).map_err(|error| if error.is_locked() { Error::Locked { path } } else { error.into() })
+}
+
+/// What is in the folder.
+pub(crate) fn list_folder(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<Listing> {
+    let entries = vfs.list(dir).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotADirectory => {
+            Error::NotADatabase { path: dir.to_owned(), what: "it is a file, not a folder".to_owned() }
+        }
+        _ => error.into(),
+    })?;
+    let mut listing = Listing::default();
+    for entry in entries {
+        let name = FileName::parse(&entry.name).filter(|_| !entry.is_dir);
+        listing.greatest = listing.greatest.max(name.and_then(FileName::number).unwrap_or(0));
+        match name {
+            Some(FileName::Manifest(number)) => listing.manifests.push(number),
+            Some(FileName::Log(number)) => listing.logs.push(number),
+            Some(FileName::Table(number)) => listing.tables.push(number),
+            Some(FileName::Repair) => listing.half_repaired = true,
+            Some(_) => {}
+            // Hidden files are left by desktops and editors and say nothing of who owns the folder.
+            None if entry.name.starts_with('.') || entry.name == "lost+found" => {}
+            None => listing.strangers.push(entry.name),
+        }
+    }
+    listing.manifests.sort_unstable();
+    listing.logs.sort_unstable();
+    listing.tables.sort_unstable();
+    Ok(listing)
 }
 
 /// What opening holds on to while it goes on.

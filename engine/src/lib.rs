@@ -80,6 +80,7 @@ mod preset;
 mod pressure;
 mod read;
 mod recover;
+mod repair;
 mod seam;
 mod shape;
 mod shared;
@@ -111,6 +112,7 @@ pub use preset::tiered_picker;
 #[cfg(feature = "preset")]
 pub use preset::{Db, DefaultMemTable, DefaultParts, DefaultPicker, StockLog, leveled_picker};
 pub use recover::RecoverySummary;
+pub use repair::report::{Loss, RepairReport};
 pub use seam::clock::{Clock, SimClock, SystemClock};
 pub use seam::executor::{Executor, Job, Lane, SimExecutor, Step, ThreadPool};
 pub use shape::{KeyspaceShape, TreeShape};

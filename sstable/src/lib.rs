@@ -232,6 +232,8 @@ pub trait TableReader<C: BlockCache>: Send + Sync + Sized + 'static {
     /// Reads what is whole of a table that may be too damaged to open: gives each version that can be trusted to `keep`, in order, and each stretch
     /// that can not be read to `lost`. For a sound table that is every version and nothing lost.
     ///
+    /// It returns the properties, when they can be read.
+    ///
     /// Unless the format says more, nothing can be read in part and all is lost.
     ///
     /// # Errors
@@ -241,11 +243,11 @@ pub trait TableReader<C: BlockCache>: Send + Sync + Sized + 'static {
         file: &dyn ReadFile,
         keep: &mut dyn FnMut(InternalKey<'_>, &[u8]) -> Result<()>,
         lost: &mut dyn FnMut(LostStretch),
-    ) -> Result<()> {
+    ) -> Result<Option<Properties>> {
         let _ = keep;
         let what = "this format can not be read in part".to_owned();
         lost(LostStretch { offset: 0, bytes: file.len().unwrap_or(0), what, keys: LostKeys::All });
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -15,10 +15,12 @@ mod features;
 mod fuzz;
 mod package;
 mod process;
+mod repair;
 mod simulate;
 mod source;
 mod test;
 mod tidy;
+mod verify;
 mod workspace;
 
 use std::process::ExitCode;
@@ -44,6 +46,8 @@ const VERBS: &[Verb] = &[
     deps::VERB,
     package::VERB,
     dump::VERB,
+    verify::VERB,
+    repair::VERB,
     fuzz::VERB,
 ];
 

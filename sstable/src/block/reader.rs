@@ -123,7 +123,7 @@ where
         file: &dyn ReadFile,
         keep: &mut dyn FnMut(InternalKey<'_>, &[u8]) -> Result<()>,
         lost: &mut dyn FnMut(LostStretch),
-    ) -> Result<()> {
+    ) -> Result<Option<Properties>> {
         salvage::salvage(file, keep, lost)
     }
 

@@ -14,13 +14,16 @@ use super::fault::Fault;
 use super::footer::{FOOTER_BYTES, Footer, MARK_BYTES, Mark};
 use super::index::Index;
 use super::{describe, reader};
-use crate::{LostKeys, LostStretch, Result};
+use crate::{LostKeys, LostStretch, Properties, Result};
 
 type Keep<'k> = &'k mut dyn FnMut(InternalKey<'_>, &[u8]) -> Result<()>;
 type Lost<'l> = &'l mut dyn FnMut(LostStretch);
 
-pub(super) fn salvage(file: &dyn ReadFile, keep: Keep<'_>, lost: Lost<'_>) -> Result<()> {
-    let Some((footer, index)) = read_index(file, lost) else { return Ok(()) };
+pub(super) fn salvage(file: &dyn ReadFile, keep: Keep<'_>, lost: Lost<'_>) -> Result<Option<Properties>> {
+    let (footer, index) = match read_footer(file, lost) {
+        Some(footer) => (footer, read_index(file, &footer, lost)),
+        None => return Ok(None),
+    };
     let mut nothing_lost = |handle: super::index::Handle, what: String| {
         lost(LostStretch { offset: handle.offset, bytes: handle.len as u64, what, keys: LostKeys::None });
     };
@@ -35,7 +38,9 @@ pub(super) fn salvage(file: &dyn ReadFile, keep: Keep<'_>, lost: Lost<'_>) -> Re
     if let Err(error) = &properties {
         nothing_lost(footer.properties, error.to_string());
     }
-    let first = properties.map(|properties| properties.smallest_key).unwrap_or_default();
+    let properties = properties.ok();
+    let Some(index) = index else { return Ok(properties) };
+    let first = properties.as_ref().map(|properties| properties.smallest_key.clone()).unwrap_or_default();
     let mut last: Option<(Vec<u8>, u64)> = None;
     for number in 0..index.len() {
         let handle = index.handle(number);
@@ -62,28 +67,30 @@ pub(super) fn salvage(file: &dyn ReadFile, keep: Keep<'_>, lost: Lost<'_>) -> Re
             }
         }
     }
-    Ok(())
+    Ok(properties)
 }
 
-/// Footer and index, or a report that without them nothing can be read.
-fn read_index(file: &dyn ReadFile, lost: Lost<'_>) -> Option<(Footer, Index)> {
+fn read_footer(file: &dyn ReadFile, lost: Lost<'_>) -> Option<Footer> {
     let file_bytes = file.len().unwrap_or(0);
-    let footer = match reader::read_footer(file) {
-        Ok(footer) => footer,
+    match reader::read_footer(file) {
+        Ok(footer) => Some(footer),
         Err(error) => {
             let mended = mend_footer(file, file_bytes);
             let keys = if mended.is_some() { LostKeys::None } else { LostKeys::All };
             let offset = file_bytes.saturating_sub(FOOTER_BYTES as u64);
             lost(LostStretch { offset, bytes: file_bytes - offset, what: error.to_string(), keys });
-            mended?
+            mended
         }
-    };
+    }
+}
+
+fn read_index(file: &dyn ReadFile, footer: &Footer, lost: Lost<'_>) -> Option<Index> {
     let index = reader::read_block(file, footer.index).and_then(|payload| {
         Index::decode(payload, footer.index.offset)
             .map_err(|fault| fault.of(file.path(), footer.index.offset))
     });
     match index {
-        Ok(index) => Some((footer, index)),
+        Ok(index) => Some(index),
         Err(error) => {
             let (offset, bytes) = (footer.index.offset, footer.index.len as u64);
             lost(LostStretch { offset, bytes, what: error.to_string(), keys: LostKeys::All });

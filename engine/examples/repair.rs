@@ -1,0 +1,35 @@
+//! Repairs a database that is not open, and prints what was wrong, what was done and what is lost.
+//!
+//! `cargo run --release -p terrace --example repair -- FOLDER`
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to a person")]
+
+use std::process::ExitCode;
+use terrace::{Db, VerifyProgress};
+
+fn main() -> ExitCode {
+    let Some(folder) = std::env::args_os().nth(1) else {
+        eprintln!("usage: repair FOLDER");
+        return ExitCode::from(2);
+    };
+    let repaired = Db::builder(folder).create_if_missing(false).repair(tell);
+    eprintln!();
+    match repaired {
+        Ok(report) => {
+            if !report.changed() {
+                println!("the database is sound; nothing was changed");
+            }
+            print!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line that is written over.
+fn tell(progress: &VerifyProgress) {
+    let (done, total) = (progress.bytes_done >> 20, progress.bytes_total >> 20);
+    eprint!("\r{} of {} files, {done} of {total} MiB ", progress.files_done, progress.files_total);
+}

@@ -1,0 +1,32 @@
+//! Checks a database that is not open, and prints all that is wrong with it.
+//!
+//! `cargo run --release -p terrace --example verify -- FOLDER`
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to a person")]
+
+use std::process::ExitCode;
+use terrace::{Db, VerifyProgress};
+
+fn main() -> ExitCode {
+    let Some(folder) = std::env::args_os().nth(1) else {
+        eprintln!("usage: verify FOLDER");
+        return ExitCode::from(2);
+    };
+    let verified = Db::builder(folder).create_if_missing(false).verify(tell);
+    eprintln!();
+    match verified {
+        Ok(report) => {
+            print!("{report}");
+            if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line that is written over.
+fn tell(progress: &VerifyProgress) {
+    let (done, total) = (progress.bytes_done >> 20, progress.bytes_total >> 20);
+    eprint!("\r{} of {} files, {done} of {total} MiB ", progress.files_done, progress.files_total);
+}

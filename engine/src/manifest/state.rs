@@ -50,6 +50,10 @@ impl State {
     pub(crate) fn apply(&mut self, edit: &Edit) -> Result<(), String> {
         match edit {
             Edit::Identity { format_version, table_format } => {
+                // Only the first was looked at when the manifest was opened.
+                if self.format_version != 0 {
+                    return Err("a second identity".to_owned());
+                }
                 self.format_version = *format_version;
                 self.table_format.clone_from(table_format);
             }
@@ -90,6 +94,9 @@ impl State {
     /// Whether a database can go on from this state. No writer of ours makes one that fails; a manifest that was forged, or written by a
     /// broken build, would have acknowledged writes shadowed by older ones, skipped by the next replay, or written over.
     pub(crate) fn check(&self) -> Result<(), String> {
+        if self.format_version == 0 {
+            return Err("there is no format version 0".to_owned());
+        }
         if self.next_file > FILE_NUMBER_MAX {
             return Err(format!("file number {} is beyond all that are given out", self.next_file));
         }
@@ -198,9 +205,17 @@ mod tests {
     }
 
     #[test]
+    fn a_second_identity_is_refused() {
+        let identity = Edit::Identity { format_version: 3, table_format: "block".into() };
+        assert_eq!(State::new("block").apply(&identity), Err("a second identity".to_owned()));
+        assert_eq!(State::default().apply(&identity), Ok(()));
+    }
+
+    #[test]
     fn a_state_that_would_lose_later_writes_is_refused() {
         assert_eq!(checked(|_| ()), Ok(()));
-        let forgeries: [fn(&mut State); 9] = [
+        let forgeries: [fn(&mut State); 10] = [
+            |state| state.format_version = 0,
             |state| state.keyspaces.clear(),
             |state| state.keyspaces.get_mut(&KeyspaceId(0)).expect("made").name.push('x'),
             |state| {

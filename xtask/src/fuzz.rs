@@ -107,7 +107,7 @@ fn build(workspace: &Workspace) -> Result<PathBuf, String> {
     let folder = workspace.target.join("fuzz");
     let mut command = process::cargo(&workspace.root.join("fuzz"));
     // With a target named, flags do not reach build scripts, which could not be linked with them.
-    command.args(["build", "--release", "--locked", "--target", &host, "--target-dir"]).arg(&folder);
+    command.args(["build", "--release", "--target", &host, "--target-dir"]).arg(&folder);
     command.env("RUSTFLAGS", COVERAGE).env("RUSTC_BOOTSTRAP", "1");
     process::run(&mut command).map_err(|error| {
         format!(

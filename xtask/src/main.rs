@@ -17,6 +17,7 @@ mod package;
 mod process;
 mod repair;
 mod simulate;
+mod soak;
 mod source;
 mod test;
 mod tidy;
@@ -49,6 +50,7 @@ const VERBS: &[Verb] = &[
     verify::VERB,
     repair::VERB,
     fuzz::VERB,
+    soak::VERB,
 ];
 
 fn main() -> ExitCode {

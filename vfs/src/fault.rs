@@ -28,6 +28,19 @@ pub use rule::{Attempt, Fault, FaultRule};
 
 /// A file system around another, in which chosen operations fail. A clone is the same file system.
 ///
+/// What to write for what:
+///
+/// | wanted | rule |
+/// | --- | --- |
+/// | a dying disk | `Fault::Errno(libc::EIO)` with [`FaultRule::from_nth`] |
+/// | no space, no file handles | `Fault::Error(ErrorKind::StorageFull)`, `Fault::Errno(libc::EMFILE)` |
+/// | an interrupted call that nobody repeats | `Fault::Error(ErrorKind::Interrupted)`: [`crate::RealVfs`] repeats such calls itself, so that a program never sees one; one that does must take it for a failure like any other |
+/// | short reads and writes | [`Fault::ShortRead`], [`Fault::ShortWrite`] |
+/// | a sync after which the bytes are gone | [`Fault::SyncLosesData`] |
+/// | a slow operation | [`Fault::Call`] that moves a simulated clock on, or waits |
+/// | a wrong bit on the way, or at rest | [`Fault::BitFlip`], [`crate::MemVfs::corrupt`] |
+/// | a power cut at this very operation | [`Fault::Call`] that takes a copy ([`crate::MemVfs::crash_keeping_everything`]), whose power is cut later |
+///
 /// ```
 /// use terrace_vfs::{CreateOptions, Fault, FaultRule, FaultVfs, MemVfs, Operation, Vfs};
 /// use std::{io, path::Path, sync::Arc};

@@ -6,14 +6,21 @@
 //!
 //! `Arc` and `OnceLock` stay the standard library's: nobody waits in them, and no order of threads depends on
 //! them. Counters that only people read (`stats.rs`, `histogram.rs`) stay out too.
+//!
+//! With `--cfg thread_sanitizer` they are the standard library's with an atomic beside each (`cargo xtask sanitize --thread`).
 
+#[cfg(not(any(shuttle, thread_sanitizer)))]
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(not(shuttle))]
 pub(crate) use {
     arc_swap::{ArcSwap, Guard},
     std::hint,
-    std::sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic},
+    std::sync::{PoisonError, atomic},
     std::thread,
 };
+
+#[cfg(all(thread_sanitizer, not(shuttle)))]
+pub(crate) use told::{Condvar, Mutex, MutexGuard};
 
 #[cfg(shuttle)]
 pub(crate) use {
@@ -59,5 +66,104 @@ mod modelled {
             may_switch();
             self.0.store(value);
         }
+    }
+}
+
+/// The standard library that ships is not instrumented, so the thread sanitizer does not see what a contended lock orders. Here
+/// an atomic beside each lock tells it: what was done before an unlock is before what follows the next lock. No more than
+/// that, so a race that the lock does not prevent is still seen.
+#[cfg(all(thread_sanitizer, not(shuttle)))]
+mod told {
+    use std::ops::{Deref, DerefMut};
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{LockResult, PoisonError};
+    use std::time::Duration;
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T> {
+        inner: std::sync::Mutex<T>,
+        unlocks: AtomicU64,
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct MutexGuard<'a, T> {
+        /// `None` only while a condition variable holds it.
+        inner: Option<std::sync::MutexGuard<'a, T>>,
+        unlocks: &'a AtomicU64,
+    }
+
+    impl<T> Mutex<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Mutex { inner: std::sync::Mutex::new(value), unlocks: AtomicU64::new(0) }
+        }
+
+        pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+            let inner = Some(self.inner.lock().unwrap_or_else(PoisonError::into_inner));
+            self.unlocks.load(Ordering::Acquire);
+            Ok(MutexGuard { inner, unlocks: &self.unlocks })
+        }
+    }
+
+    impl<T> Drop for MutexGuard<'_, T> {
+        fn drop(&mut self) {
+            self.unlocks.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            self.inner.as_ref().expect("a guard in use holds its lock")
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            self.inner.as_mut().expect("a guard in use holds its lock")
+        }
+    }
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Condvar(std::sync::Condvar);
+
+    impl Condvar {
+        pub(crate) const fn new() -> Self {
+            Condvar(std::sync::Condvar::new())
+        }
+
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
+        }
+
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
+
+        pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
+            let (inner, unlocks) = unlocked(guard);
+            let inner = self.0.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            Ok(locked(inner, unlocks))
+        }
+
+        pub(crate) fn wait_timeout<'a, T>(
+            &self,
+            guard: MutexGuard<'a, T>,
+            limit: Duration,
+        ) -> LockResult<(MutexGuard<'a, T>, std::sync::WaitTimeoutResult)> {
+            let (inner, unlocks) = unlocked(guard);
+            let (inner, result) = self.0.wait_timeout(inner, limit).unwrap_or_else(PoisonError::into_inner);
+            Ok((locked(inner, unlocks), result))
+        }
+    }
+
+    fn unlocked<T>(mut guard: MutexGuard<'_, T>) -> (std::sync::MutexGuard<'_, T>, &AtomicU64) {
+        // Dropping what is left of the guard tells of the unlock.
+        (guard.inner.take().expect("a guard in use holds its lock"), guard.unlocks)
+    }
+
+    fn locked<'a, T>(inner: std::sync::MutexGuard<'a, T>, unlocks: &'a AtomicU64) -> MutexGuard<'a, T> {
+        unlocks.load(Ordering::Acquire);
+        MutexGuard { inner: Some(inner), unlocks }
     }
 }

@@ -16,6 +16,7 @@ mod fuzz;
 mod package;
 mod process;
 mod repair;
+mod sanitize;
 mod simulate;
 mod soak;
 mod source;
@@ -42,6 +43,7 @@ const VERBS: &[Verb] = &[
     simulate::VERB,
     ci::VERB,
     concurrency::VERB,
+    sanitize::VERB,
     tidy::VERB,
     features::VERB,
     deps::VERB,

@@ -1,5 +1,4 @@
 //! Repair: whatever is damaged or gone, the database opens afterwards, and all that is not reported lost is right.
-#![expect(clippy::print_stdout, reason = "tests say how much they tried")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

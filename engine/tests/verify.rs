@@ -1,5 +1,4 @@
 //! Verify: it finds whatever is wrong, all of it, and nothing where nothing is.
-#![expect(clippy::print_stdout, reason = "tests say how much they tried")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

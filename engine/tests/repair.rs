@@ -68,7 +68,7 @@ fn workload_told(vfs: Arc<dyn Vfs>, history: &mut History) -> terrace::Result<(D
             let keyspace = db.keyspace(name)?;
             let key = format!("key{:03}", (state >> 33) % 80).into_bytes();
             let at = (name.to_owned(), key.clone());
-            if (state >> 20) % 3 == 0 {
+            if (state >> 20).is_multiple_of(3) {
                 keyspace.delete(&key)?;
                 model.remove(&at);
                 history.entry(at).or_default().push(None);
@@ -422,7 +422,7 @@ fn wherever_the_workload_died_a_lost_manifest_loses_nothing() {
     let (taken, disk) = (Arc::clone(&images), mem.clone());
     let take = move |attempt: &terrace_vfs::Attempt<'_>| {
         let changes = !matches!(attempt.operation, Operation::Read | Operation::Len | Operation::Append);
-        if changes || attempt.number % 17 == 0 {
+        if changes || attempt.number.is_multiple_of(17) {
             let mut side = attempt.number;
             let half = disk.crash(|_| {
                 side = side.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -6,7 +6,8 @@ use terrace_bench::random::{Rng, Shuffle, Zipf};
 use terrace_bench::record::RecordShape;
 
 fn generators(c: &mut Criterion) {
-    let shape = RecordShape { key_bytes: 16, value_bytes: 100, compressible: 0.5, seed: 1 };
+    let shape =
+        RecordShape { key_bytes: 16, value_bytes: 100, mixed_lengths: false, compressible: 0.5, seed: 1 };
     let (mut key, mut value) = (Vec::new(), Vec::new());
     c.bench_function("key", |b| b.iter(|| shape.key(black_box(123_456), false, &mut key)));
     c.bench_function("value", |b| b.iter(|| shape.value(black_box(123_456), 7, &mut value)));

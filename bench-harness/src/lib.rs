@@ -32,14 +32,17 @@
 //! the maximum and the stall time rather than in a growing queue.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod ledger;
 pub mod lifecycle;
 pub mod meter;
+pub mod mixgraph;
 pub mod random;
 pub mod realdata;
 pub mod record;
 pub mod report;
 pub mod store;
+mod versus;
 pub mod workload;
 
 #[cfg(doctest)]

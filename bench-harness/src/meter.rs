@@ -5,12 +5,14 @@
 mod latency;
 mod os;
 mod progress;
+mod raw_sync;
 
 use std::time::Instant;
 
 pub use latency::Latency;
-pub use os::{Machine, Usage};
+pub use os::{Machine, Usage, folder_bytes, written_bytes};
 pub use progress::Progress;
+pub use raw_sync::raw_sync;
 
 /// The time of the system's steady clock.
 #[expect(

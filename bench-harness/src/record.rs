@@ -4,6 +4,7 @@
 //! look-up of a missing key passes every key-range fence and meets the filters. A value is eight bytes of generation, then words that
 //! only that key and that generation give, a chosen share of them incompressible.
 
+use crate::mixgraph;
 use crate::random::mix;
 
 /// Shortest value: its generation.
@@ -20,8 +21,10 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 pub struct RecordShape {
     /// Length of a key.
     pub key_bytes: usize,
-    /// Length of a value.
+    /// Length of a value, unless the lengths are mixed.
     pub value_bytes: usize,
+    /// Whether each value has a length of its own, drawn as in [`mixgraph::value_bytes`].
+    pub mixed_lengths: bool,
     /// The share of a value that compresses to nearly nothing, from 0 to 1.
     pub compressible: f64,
     /// What the values depend on beside key and generation.
@@ -59,27 +62,36 @@ impl RecordShape {
         number.is_multiple_of(2).then_some(number / 2)
     }
 
+    /// The length of the value of a generation.
+    pub fn len(&self, rank: u64, generation: u32) -> usize {
+        match self.mixed_lengths {
+            true => mixgraph::value_bytes(mix(self.seed ^ mix(rank) ^ u64::from(generation))),
+            false => self.value_bytes,
+        }
+    }
+
     /// Writes the value of a generation.
     pub fn value(&self, rank: u64, generation: u32, value: &mut Vec<u8>) {
         value.clear();
         value.extend_from_slice(&u64::from(generation).to_le_bytes());
-        let words = Words::new(self, rank, generation);
+        let len = self.len(rank, generation);
+        let words = Words::new(self, len, rank, generation);
         let mut index = 0;
-        while value.len() < self.value_bytes {
+        while value.len() < len {
             value.extend_from_slice(&words.at(index).to_le_bytes());
             index += 1;
         }
-        value.truncate(self.value_bytes);
+        value.truncate(len);
     }
 
     /// The generation of a value, if every byte of it is what that generation of that key must have.
     pub fn generation(&self, rank: u64, value: &[u8]) -> Option<u32> {
-        if value.len() != self.value_bytes {
-            return None;
-        }
         let (generation, body) = value.split_first_chunk::<WORD_BYTES>()?;
         let generation = u32::try_from(u64::from_le_bytes(*generation)).ok()?;
-        let words = Words::new(self, rank, generation);
+        if value.len() != self.len(rank, generation) {
+            return None;
+        }
+        let words = Words::new(self, value.len(), rank, generation);
         let mut whole = body.chunks_exact(WORD_BYTES);
         let mut index = 0;
         for chunk in &mut whole {
@@ -100,8 +112,8 @@ struct Words {
 }
 
 impl Words {
-    fn new(shape: &RecordShape, rank: u64, generation: u32) -> Self {
-        let words = (shape.value_bytes.saturating_sub(WORD_BYTES) / WORD_BYTES) as f64;
+    fn new(shape: &RecordShape, len: usize, rank: u64, generation: u32) -> Self {
+        let words = (len.saturating_sub(WORD_BYTES) / WORD_BYTES) as f64;
         Words {
             seed: mix(shape.seed ^ mix(rank ^ mix(u64::from(generation).wrapping_add(GOLDEN)))),
             random_words: (words * (1.0 - shape.compressible)).round() as u64,
@@ -118,7 +130,8 @@ impl Words {
 mod tests {
     use super::*;
 
-    const SHAPE: RecordShape = RecordShape { key_bytes: 16, value_bytes: 100, compressible: 0.5, seed: 1 };
+    const SHAPE: RecordShape =
+        RecordShape { key_bytes: 16, value_bytes: 100, mixed_lengths: false, compressible: 0.5, seed: 1 };
 
     fn value(shape: &RecordShape, rank: u64, generation: u32) -> Vec<u8> {
         let mut value = Vec::new();
@@ -147,6 +160,20 @@ mod tests {
             let shape = RecordShape { value_bytes, ..SHAPE };
             assert_eq!(shape.generation(5, &value(&shape, 5, 77)), Some(77));
         }
+    }
+
+    #[test]
+    fn values_of_mixed_lengths_are_known_again_and_of_many_lengths() {
+        let shape = RecordShape { mixed_lengths: true, ..SHAPE };
+        let mut lengths = std::collections::BTreeSet::new();
+        for rank in 0..200 {
+            let mut value = value(&shape, rank, 3);
+            lengths.insert(value.len());
+            assert_eq!(shape.generation(rank, &value), Some(3));
+            value.push(0);
+            assert_eq!(shape.generation(rank, &value), None);
+        }
+        assert!(lengths.len() > 20, "{lengths:?}");
     }
 
     #[test]

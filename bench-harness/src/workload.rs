@@ -12,15 +12,16 @@
 //! touch each key exactly once. `ycsb-a` to `ycsb-f` are the core workloads of YCSB (Cooper et al., Benchmarking cloud serving systems with
 //! YCSB, SoCC 2010): zipfian with 0.99 for A, B, C, E and F, latest for D, scans of 1 to 100 entries for E. Two departures: hot records
 //! are spread over the key space by a bijective shuffle where YCSB hashes (and loses some records to collisions), and "latest" keeps the
-//! skew of the loaded count while the count grows.
+//! skew of the loaded count while the count grows. `mixgraph` is described in [`crate::mixgraph`].
 
 mod client;
 mod run;
 
+use crate::mixgraph::{self, HotRanges};
 use crate::random::{Rng, Shuffle, Zipf};
 use crate::store::{Direction, Durability};
 
-pub use run::{BenchError, Outcome, Session, load, run};
+pub use run::{BenchError, Outcome, Session, check_all, load, run};
 
 /// One thing done to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,8 @@ enum Choice {
     Zipfian,
     /// The newest most often.
     Latest,
+    /// By hot ranges of keys, as measured at Facebook.
+    HotRanges,
 }
 
 /// Operations by their share in percent.
@@ -84,6 +87,8 @@ struct Mix {
     /// Most entries of a scan; scans are uniform in length from one, or of just this length when `scan_fixed`.
     scan_max: u64,
     scan_fixed: bool,
+    /// Scans have the lengths of [`mixgraph::scan_entries`].
+    scan_mixed: bool,
 }
 
 const NOTHING: Mix = Mix {
@@ -97,6 +102,7 @@ const NOTHING: Mix = Mix {
     delete: 0,
     scan_max: 0,
     scan_fixed: false,
+    scan_mixed: false,
 };
 
 macro_rules! workloads {
@@ -144,6 +150,7 @@ workloads! {
     YcsbD "ycsb-d" "95 % reads of the latest, 5 % inserts."
     YcsbE "ycsb-e" "95 % scans of 1 to 100, 5 % inserts, zipfian."
     YcsbF "ycsb-f" "50 % reads, 50 % read-modify-writes, zipfian."
+    MixGraph "mixgraph" "83 % reads, 14 % updates, 3 % scans by hot key ranges, values of mixed lengths: the model of FAST'20."
     ReadWhileWriting "read-while-writing" "Uniform reads while one further thread overwrites."
 }
 
@@ -177,7 +184,7 @@ impl Workload {
     }
 
     fn mix(self) -> Mix {
-        use Choice::{InOrder, Latest, Shuffled, Uniform, Zipfian};
+        use Choice::{HotRanges, InOrder, Latest, Shuffled, Uniform, Zipfian};
         match self {
             Self::FillSequential => Mix { choice: InOrder, insert: 100, ..NOTHING },
             Self::FillRandom | Self::FillBatch | Self::FillSync => {
@@ -195,6 +202,9 @@ impl Workload {
             Self::YcsbB => Mix { choice: Zipfian, read: 95, update: 5, ..NOTHING },
             Self::YcsbD => Mix { choice: Latest, read: 95, insert: 5, ..NOTHING },
             Self::YcsbE => Mix { choice: Zipfian, scan: 95, insert: 5, scan_max: 100, ..NOTHING },
+            Self::MixGraph => {
+                Mix { choice: HotRanges, read: 83, update: 14, scan: 3, scan_mixed: true, ..NOTHING }
+            }
             Self::YcsbF => Mix { choice: Zipfian, read: 50, read_modify_write: 50, ..NOTHING },
         }
     }
@@ -254,6 +264,7 @@ struct Source<'a> {
     /// Indices are handed out so far: inserts, or positions of a pass over all records.
     next: u64,
     zipf: Option<&'a Zipf>,
+    hot_ranges: Option<&'a HotRanges>,
     spread: &'a Shuffle,
 }
 
@@ -279,7 +290,11 @@ impl Source<'_> {
             self.next += self.batch;
             Op::Insert { first, stride: self.threads, count: self.batch }
         } else if falls_on(mix.scan) {
-            let count = if mix.scan_fixed { mix.scan_max } else { 1 + self.rng.below(mix.scan_max) };
+            let count = match mix {
+                Mix { scan_fixed: true, .. } => mix.scan_max,
+                Mix { scan_mixed: true, .. } => mixgraph::scan_entries(&mut self.rng),
+                _ => 1 + self.rng.below(mix.scan_max),
+            };
             Op::Scan { rank: self.draw(inserted, &rank_of), count }
         } else if falls_on(mix.read_modify_write) {
             let rank = self.draw(inserted, &rank_of);
@@ -293,6 +308,10 @@ impl Source<'_> {
 
     /// The rank of an existing record.
     fn draw(&mut self, inserted: u64, rank_of: impl Fn(u64) -> u64) -> u64 {
+        // Hot ranges are ranges of keys: drawn by rank, whatever the order of insertion.
+        if let Some(hot) = self.hot_ranges {
+            return hot.draw(&mut self.rng);
+        }
         match (self.mix.choice, self.zipf) {
             (Choice::Zipfian, Some(zipf)) => rank_of(self.spread.apply(zipf.draw(&mut self.rng))),
             (Choice::Latest, Some(zipf)) => {

@@ -1,14 +1,17 @@
 //! Builds the harness and hands it the options.
 //!
-//! The harness is a program of its own so that this one builds in seconds.
+//! The harness is a program of its own so that this one builds in seconds. With `--against` it is another one, which has the peers in it.
+
+mod peers;
 
 use crate::Verb;
 use crate::process;
 use crate::workspace::Workspace;
+use std::process::Command;
 
 pub(crate) const VERB: Verb = Verb {
     name: "bench",
-    what: "measures combinations of parts; without options all of them, on real data",
+    what: "measures combinations of parts, by themselves or against other engines",
     // The harness knows its options.
     help: "",
     run,
@@ -17,6 +20,12 @@ pub(crate) const VERB: Verb = Verb {
 fn run(mut parser: lexopt::Parser) -> Result<(), String> {
     let arguments = parser.raw_args().map_err(|error| error.to_string())?.collect::<Vec<_>>();
     let workspace = Workspace::load()?;
+    if let Some(names) = peers::asked_for(&arguments)
+        && peers::any(&names)
+    {
+        let program = peers::build(&workspace, &names)?;
+        return process::run(Command::new(program).args(arguments));
+    }
     let mut command = process::cargo(&workspace.root);
     command.args(["run", "--release", "-p", "terrace-bench", "--"]).args(arguments);
     // Relative paths in the options are those of the caller.

@@ -27,7 +27,14 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[
-    Step { name: "fmt", run: |_| cargo(&["fmt", "--all", "--check"]) },
+    Step {
+        name: "fmt",
+        run: |_| {
+            cargo(&["fmt", "--all", "--check"])?;
+            // Outside of the workspace, and too long to build here; its form at least.
+            cargo(&["fmt", "--manifest-path", "bench-harness/peers/Cargo.toml", "--check"])
+        },
+    },
     Step {
         name: "clippy",
         run: |_| cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),

@@ -5,6 +5,7 @@
 //! that of the whole process so far.
 #![expect(clippy::disallowed_methods, reason = "reads /proc, which is no part of any store under test")]
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const TICKS_PER_SECOND: u64 = 100;
@@ -18,6 +19,8 @@ pub struct Usage {
     pub system: Option<Duration>,
     /// Most resident memory, in bytes.
     pub peak_bytes: Option<u64>,
+    /// Bytes given to the kernel by `write` and its kin: not what was stored through a mapping.
+    pub written_bytes: Option<u64>,
 }
 
 impl Usage {
@@ -25,7 +28,7 @@ impl Usage {
     pub fn begin() -> Self {
         // "5" resets the peak resident set size (proc(5), clear_refs). Not allowed in some containers: then the peak is the process's.
         let _ = std::fs::write("/proc/self/clear_refs", "5");
-        Usage { peak_bytes: None, ..Self::clocks() }
+        Usage { written_bytes: written_bytes(), ..Self::clocks() }
     }
 
     /// Ends the stretch that `self` began.
@@ -37,6 +40,9 @@ impl Usage {
             user: since(now.user, self.user),
             system: since(now.system, self.system),
             peak_bytes: status.as_deref().and_then(peak_bytes),
+            written_bytes: written_bytes()
+                .zip(self.written_bytes)
+                .map(|(now, then)| now.saturating_sub(then)),
         }
     }
 
@@ -44,7 +50,7 @@ impl Usage {
         let stat = std::fs::read_to_string("/proc/self/stat").ok();
         let (user, system) = stat.as_deref().and_then(processor_ticks).unzip();
         let time = |ticks: u64| Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND);
-        Usage { user: user.map(time), system: system.map(time), peak_bytes: None }
+        Usage { user: user.map(time), system: system.map(time), ..Usage::default() }
     }
 
     /// User and system time together.
@@ -82,6 +88,51 @@ fn processor_ticks(stat: &str) -> Option<(u64, u64)> {
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
+/// What the harness itself has written.
+static OWN_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// Leaves bytes that the harness itself wrote out of all figures.
+pub(super) fn leave_out(bytes: u64) {
+    OWN_BYTES.fetch_add(bytes, Ordering::Relaxed);
+}
+
+/// Bytes that this process has given to the kernel to write so far, without those of [`raw_sync`](crate::meter::raw_sync).
+pub fn written_bytes() -> Option<u64> {
+    let io = std::fs::read_to_string("/proc/self/io").ok()?;
+    let all: u64 = io.lines().find_map(|line| line.strip_prefix("wchar:"))?.trim().parse().ok()?;
+    Some(all.saturating_sub(OWN_BYTES.load(Ordering::Relaxed)))
+}
+
+/// Bytes of all files in a folder and those below it: as long as they are, and as allocated on the disk.
+pub fn folder_bytes(dir: &std::path::Path) -> std::io::Result<(u64, u64)> {
+    let (mut long, mut allocated) = (0, 0);
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        // A file may be removed between the listing and the look: background work is at rest, but trash is emptied at leisure.
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_dir() {
+            let inner = folder_bytes(&entry.path())?;
+            long += inner.0;
+            allocated += inner.1;
+        } else {
+            long += metadata.len();
+            allocated += allocated_bytes(&metadata);
+        }
+    }
+    Ok((long, allocated))
+}
+
+#[cfg(unix)]
+fn allocated_bytes(metadata: &std::fs::Metadata) -> u64 {
+    // In units of 512 bytes, whatever the file system's block is (stat(2)).
+    std::os::unix::fs::MetadataExt::blocks(metadata) * 512
+}
+
+#[cfg(not(unix))]
+fn allocated_bytes(metadata: &std::fs::Metadata) -> u64 {
+    metadata.len()
+}
+
 fn peak_bytes(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -102,6 +153,20 @@ mod tests {
         let stat = "42 (a (b) c) S 1 42 42 0 -1 4194304 1 2 3 4 55 66 7 8 20 0 1 0";
         assert_eq!(processor_ticks(stat), Some((55, 66)));
         assert_eq!(processor_ticks("42 (x) S 1"), None);
+    }
+
+    #[test]
+    fn a_folder_holds_what_is_below_it() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir_all(dir.path().join("a/b")).expect("folders can be made");
+        std::fs::write(dir.path().join("a/b/c"), [7; 5000]).expect("a file can be written");
+        std::fs::write(dir.path().join("d"), [7; 10]).expect("a file can be written");
+        let (long, _) = folder_bytes(dir.path()).expect("the folder can be listed");
+        assert_eq!(long, 5010);
+        if let Some(before) = written_bytes() {
+            std::fs::write(dir.path().join("e"), [7; 3000]).expect("a file can be written");
+            assert!(written_bytes().is_some_and(|after| after >= before + 3000));
+        }
     }
 
     #[test]

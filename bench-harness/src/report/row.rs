@@ -1,7 +1,7 @@
 //! One row of a report: what was run, with what, and what it measured.
 
 use crate::lifecycle::Life;
-use crate::meter::{Machine, Usage};
+use crate::meter::{Latency, Machine, Usage};
 use crate::store::{Durability, Parts, Settings, StoreStats};
 use crate::workload::{Config, Outcome, Workload};
 use serde_json::Value;
@@ -85,6 +85,26 @@ impl Row {
     pub fn figure(&mut self, name: &'static str, heading: &'static str, cell: Cell) {
         self.shown.push((heading, cell.text(), false));
         self.fields.push((name, cell.json()));
+    }
+
+    /// Adds what the files of the database take on the disk for the live data in them.
+    pub fn space(&mut self, folder_bytes: u64, live_bytes: u64) {
+        self.field("folder_bytes", folder_bytes);
+        self.field("live_bytes", live_bytes);
+        let cell = match live_bytes {
+            0 => Cell::Unknown,
+            live => Cell::Float(folder_bytes as f64 / live as f64, 2),
+        };
+        self.figure("disk_per_live_byte", "disk/live", cell);
+    }
+
+    /// Adds how `ops` synced operations in `elapsed` stand to what the disk does without a database.
+    pub fn raw_sync(&mut self, raw: &Latency, ops: u64, elapsed: Duration) {
+        self.field("raw_sync_p50_us", raw.quantile(0.5).as_secs_f64() * 1e6);
+        let mean = raw.mean().as_secs_f64();
+        self.field("raw_sync_mean_us", mean * 1e6);
+        let share = ops as f64 * mean / elapsed.as_secs_f64().max(1e-9);
+        self.figure("of_raw_sync", "of raw sync", Cell::Float(share, 2));
     }
 
     /// The row as one line of JSON, fields in the order in which they were added.
@@ -234,6 +254,7 @@ fn stats_and_usage(row: &mut Row, stats: &StoreStats, usage: &Usage) {
     row.field("system_seconds", seconds(usage.system));
     let peak =
         usage.peak_bytes.map_or(Cell::Unknown, |bytes| Cell::Float(bytes as f64 / f64::from(1 << 20), 0));
+    row.field("written_by_calls_bytes", usage.written_bytes);
     row.figure("peak_mib", "peak MiB", peak);
 }
 

@@ -6,9 +6,10 @@
 
 use crate::ledger::Ledger;
 use crate::meter::{self, Latency, Progress, Usage};
+use crate::mixgraph::HotRanges;
 use crate::random::{Rng, Shuffle, Zipf};
 use crate::record::{KEY_BYTES_MIN, RecordShape, VALUE_BYTES_MIN};
-use crate::store::{Durability, Store, StoreError, StoreStats};
+use crate::store::{Direction, Durability, Store, StoreError, StoreStats};
 use crate::workload::client::{Client, Done};
 use crate::workload::{Choice, Config, Op, Source, Workload};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -72,6 +73,8 @@ pub struct Outcome {
     pub stall: Option<Duration>,
     /// Operations of the background writer, where there is one.
     pub background_ops: u64,
+    /// Bytes of the keys and values that are there after the run.
+    pub live_bytes: u64,
 }
 
 /// What is known of a store's content between the runs on it.
@@ -96,6 +99,7 @@ impl Session {
         let shape = RecordShape {
             key_bytes: config.key_bytes,
             value_bytes: config.value_bytes,
+            mixed_lengths: workload == Workload::MixGraph,
             compressible: config.compressible,
             seed: config.load_seed,
         };
@@ -130,6 +134,12 @@ impl Session {
             order: (!sorted).then(|| Shuffle::new(capacity, config.load_seed)),
             inserted: 0,
         })
+    }
+
+    fn live_bytes(&self) -> u64 {
+        let there = |rank: &u64| !self.ledger.state(*rank).absent;
+        let bytes = |rank| self.shape.key_bytes + self.shape.len(rank, self.ledger.state(rank).generation);
+        (0..self.ledger.records()).filter(there).map(|rank| bytes(rank) as u64).sum()
     }
 
     /// Where an insertion index lies in key order.
@@ -201,7 +211,19 @@ pub fn run(
         stall: stats.stall.map(|after| after.saturating_sub(stall_before.unwrap_or_default())),
         stats,
         background_ops: sum.background_ops,
+        live_bytes: session.live_bytes(),
     })
+}
+
+/// Goes through a store that is at rest and checks that it holds just what was acknowledged; returns how many records those are.
+///
+/// # Errors
+///
+/// The store's, or [`BenchError::Wrong`] at the first wrong answer.
+pub fn check_all(session: &Session, store: &dyn Store) -> Result<u64, BenchError> {
+    let rank_of = |index| session.rank_of(index);
+    let mut client = client(session, store, &rank_of, Durability::PageCache, false);
+    Ok(client.execute(Op::ScanAll(Direction::Forward))?.records)
 }
 
 fn client<'a>(
@@ -232,6 +254,7 @@ struct Plan {
     shares: Vec<u64>,
     batch: u64,
     zipf: Option<Zipf>,
+    hot_ranges: Option<HotRanges>,
     spread: Shuffle,
 }
 
@@ -259,6 +282,8 @@ impl Plan {
             shares,
             batch,
             zipf: skewed.then(|| Zipf::new(config.records, Zipf::THETA)),
+            hot_ranges: (workload == Workload::MixGraph)
+                .then(|| HotRanges::new(config.records, config.run_seed)),
             spread: Shuffle::new(config.records, config.run_seed),
         }
     }
@@ -275,6 +300,7 @@ impl Plan {
             // Loaded indices are taken: inserts go on after them. A pass over all records begins at the first.
             next: if self.workload == Workload::Delete { 0 } else { session.inserted.div_ceil(threads) },
             zipf: self.zipf.as_ref(),
+            hot_ranges: self.hot_ranges.as_ref(),
             spread: &self.spread,
         }
     }

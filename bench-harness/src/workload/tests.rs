@@ -212,6 +212,7 @@ fn source<'a>(workload: Workload, zipf: &'a Zipf, spread: &'a Shuffle) -> Source
         batch: 1,
         next: 0,
         zipf: Some(zipf),
+        hot_ranges: None,
         spread,
     }
 }

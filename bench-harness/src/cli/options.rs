@@ -1,10 +1,10 @@
 //! The options of the command line.
 
+use crate::store::{Durability, Parts, Settings};
+use crate::workload::{Config, Workload};
 use lexopt::prelude::*;
 use std::fmt::Write;
 use std::path::PathBuf;
-use terrace_bench::store::{Durability, Parts, Settings};
-use terrace_bench::workload::{Config, Workload};
 
 /// What to run on each chosen combination of parts.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +13,48 @@ pub(crate) enum Work {
     RealData,
     /// These workloads, one after the other.
     Workloads(Vec<Workload>),
+    /// A comparison of terrace with others.
+    Versus(Versus),
+    /// As a child of a kill check: writes to the database in this folder and acknowledges, until killed.
+    WriteUntilKilled(PathBuf),
+    /// As a child of a kill check: counts what is there of what was acknowledged.
+    CountAfterKill(PathBuf),
 }
+
+/// What a comparison is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Versus {
+    /// The other engines.
+    pub(crate) against: Vec<String>,
+    pub(crate) workloads: Vec<Workload>,
+    /// Runs of each.
+    pub(crate) repetitions: u64,
+    /// Whether each store is killed once first and must still have what it acknowledged.
+    pub(crate) kill_check: bool,
+    /// Where the page goes.
+    pub(crate) html: Option<PathBuf>,
+}
+
+/// The workloads of a comparison when none are named; loads first.
+const VERSUS_WORKLOADS: &[Workload] = &[
+    Workload::FillRandom,
+    Workload::FillSequential,
+    Workload::FillBatch,
+    Workload::ReadRandom,
+    Workload::ReadMissing,
+    Workload::ReadHot,
+    Workload::SeekNext10,
+    Workload::ScanForward,
+    Workload::ScanBackward,
+    Workload::YcsbA,
+    Workload::YcsbB,
+    Workload::YcsbC,
+    Workload::YcsbD,
+    Workload::YcsbE,
+    Workload::YcsbF,
+    Workload::MixGraph,
+    Workload::ReadWhileWriting,
+];
 
 /// Which combinations of parts: for each slot the names asked for (none of them: all), or `None` where nothing was asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +87,26 @@ impl Selection {
     ///
     /// A sentence naming what is there, when a name is not, or when no combination is left.
     pub(crate) fn choose(&self, all: &[Parts]) -> Result<Vec<usize>, String> {
-        let mut left: Vec<usize> = (0..all.len()).collect();
+        self.choose_from(all, (0..all.len()).collect(), true)
+    }
+
+    /// Of terrace's combinations those asked for; where nothing was asked, the part that is listed first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Selection::choose`].
+    pub(crate) fn choose_stock(&self, all: &[Parts], engine: &str) -> Result<Vec<usize>, String> {
+        self.choose_from(all, (0..all.len()).filter(|index| all[*index].engine == engine).collect(), false)
+    }
+
+    /// The compression that was asked for, or the stock one.
+    pub(crate) fn compression(&self) -> &str {
+        let slot = SLOTS.iter().position(|slot| slot.option == "compression").expect("a slot of that name");
+        let asked = self.chosen[slot].as_ref().and_then(|names| names.first());
+        asked.map_or("lz4", String::as_str)
+    }
+
+    fn choose_from(&self, all: &[Parts], mut left: Vec<usize>, matrix: bool) -> Result<Vec<usize>, String> {
         for (slot, chosen) in SLOTS.iter().zip(&self.chosen) {
             let name = |index: &usize| (slot.name)(&all[*index]);
             match chosen {
@@ -66,7 +126,7 @@ impl Selection {
                     }
                     left.retain(|index| names.iter().any(|n| n == name(index)));
                 }
-                None if slot.all_by_default => {}
+                None if slot.all_by_default && matrix => {}
                 None => {
                     let first = left.first().map(name);
                     left.retain(|index| Some(name(index)) == first);
@@ -90,6 +150,8 @@ pub(crate) struct Options {
     pub(crate) width: usize,
     pub(crate) quiet: bool,
     pub(crate) list: bool,
+    /// For a count after a kill: how many writes were acknowledged.
+    pub(crate) acknowledged: u64,
 }
 
 impl Options {
@@ -108,6 +170,14 @@ impl Options {
             width: 120,
             quiet: false,
             list: false,
+            acknowledged: 0,
+        };
+        let mut versus = Versus {
+            against: Vec::new(),
+            workloads: VERSUS_WORKLOADS.to_vec(),
+            repetitions: 3,
+            kill_check: true,
+            html: None,
         };
         while let Some(argument) = parser.next()? {
             let Long(name) = argument else {
@@ -127,6 +197,13 @@ impl Options {
                 "quiet" => options.quiet = true,
                 "quick" => workloads = None,
                 "workload" => workloads = Some(list(&mut parser)?),
+                "against" => versus.against = list(&mut parser)?,
+                "repeat" => versus.repetitions = parser.value()?.parse::<u64>()?.max(1),
+                "html" => versus.html = Some(parser.value()?.into()),
+                "no-kill-check" => versus.kill_check = false,
+                "write-until-killed" => options.work = Work::WriteUntilKilled(parser.value()?.into()),
+                "count-after-kill" => options.work = Work::CountAfterKill(parser.value()?.into()),
+                "acknowledged" => options.acknowledged = parser.value()?.parse()?,
                 "records" => config.records = parser.value()?.parse()?,
                 "ops" => ops = Some(parser.value()?.parse()?),
                 "key" => config.key_bytes = parser.value()?.parse()?,
@@ -153,12 +230,59 @@ impl Options {
         config.ops = ops.unwrap_or(config.records);
         options.config = config;
         // Real data is small: with a small memtable it still goes through flushes and merges.
-        let default_mib = if workloads.is_some() { 64 } else { 2 };
+        let real_data = workloads.is_none() && versus.against.is_empty();
+        let default_mib = if real_data { 2 } else { 64 };
         options.settings.memtable_bytes = mebibytes(memtable_mib.unwrap_or(default_mib))?;
+        let named_real_data = workloads.as_ref().is_some_and(|names| names == &["real-data"]);
         if let Some(names) = workloads {
             options.work = work(&names)?;
         }
+        if !versus.against.is_empty() {
+            match std::mem::replace(&mut options.work, Work::RealData) {
+                Work::Workloads(workloads) => versus.workloads = workloads,
+                Work::RealData if named_real_data => {
+                    return Err("real data is no work for a comparison".into());
+                }
+                _ => {}
+            }
+            options.work = Work::Versus(versus);
+        }
         Ok(Some(options))
+    }
+
+    /// Whether rows go to standard output as JSON, and nothing else does.
+    pub(crate) fn prints_json(&self) -> bool {
+        self.json.as_deref().is_some_and(|path| path.as_os_str() == "-")
+    }
+
+    /// The arguments that let another process do `work` just as these options say, with the parts and seeds given.
+    pub(crate) fn child_arguments(&self, parts: &Parts, repetition: u64) -> Vec<String> {
+        let Config { records, ops, key_bytes, value_bytes, compressible, threads, .. } = &self.config;
+        let mut arguments = vec!["--quiet".to_owned()];
+        let mut add = |name: &str, value: &dyn std::fmt::Display| {
+            arguments.extend([format!("--{name}"), value.to_string()]);
+        };
+        for slot in &SLOTS {
+            add(slot.option, &(slot.name)(parts));
+        }
+        add("records", records);
+        add("ops", ops);
+        add("key", key_bytes);
+        add("value", value_bytes);
+        add("compressible", compressible);
+        add("threads", threads);
+        add("batch", &self.config.batch_records);
+        add("durability", &self.config.durability.name());
+        // Each repetition has other records and other draws; all engines have the same.
+        add("seed", &self.config.load_seed.wrapping_add(10 * repetition));
+        add("run-seed", &self.config.run_seed.wrapping_add(10 * repetition));
+        add("memtable-mib", &(self.settings.memtable_bytes >> 20));
+        add("cache-mib", &(self.settings.cache_bytes >> 20));
+        add("filter-bits", &self.settings.filter_bits_per_key);
+        if let Some(dir) = &self.dir {
+            add("dir", &dir.display());
+        }
+        arguments
     }
 }
 
@@ -225,13 +349,19 @@ What to run:
   --run-seed N         seed of the run
   --data-mb N          megabytes of real data (12)
 
+Against others (`cargo xtask bench --against` builds them: see bench-harness/peers):
+  --against NAMES      rocksdb, fjall, leveldb, redb, lmdb: the same work on terrace and on each, every run in a process of its own
+  --repeat N           runs of each engine, interleaved; medians are shown (3)
+  --html FILE          a page with plots
+  --no-kill-check      do not first kill each engine once to see whether it keeps what it acknowledged
+
 Sizes given to every combination alike:
   --memtable-mib N     memtable (64; with real data 2)
   --cache-mib N        block cache (64)
   --filter-bits N      filter bits for each key (10)
 
 Output:
-  --json FILE          append each row to FILE as a line of JSON
+  --json FILE          append each row to FILE as a line of JSON; `-`: print them and no table
   --dir DIR            where databases are made (the system's folder for temporary files)
   --width N            width of the table (120)
   --quiet              no progress on standard error
@@ -289,6 +419,83 @@ mod tests {
     fn operations_follow_records_unless_given() {
         assert_eq!(parse(&["--records", "7"]).expect("valid").config.ops, 7);
         assert_eq!(parse(&["--ops", "3", "--records", "7"]).expect("valid").config.ops, 3);
+    }
+
+    #[test]
+    fn a_comparison_has_workloads_of_its_own_and_a_large_memtable() {
+        let options = parse(&["--against", "rocksdb,lmdb", "--repeat", "5"]).expect("valid");
+        let Work::Versus(versus) = &options.work else { panic!("{:?}", options.work) };
+        assert_eq!((versus.against.len(), versus.repetitions), (2, 5));
+        assert_eq!(versus.workloads, VERSUS_WORKLOADS);
+        assert_eq!(options.settings.memtable_bytes, 64 << 20);
+        let options = parse(&["--workload", "seek", "--against", "lmdb"]).expect("valid");
+        assert!(
+            matches!(options.work, Work::Versus(Versus { workloads, .. }) if workloads == [Workload::Seek])
+        );
+        assert!(parse(&["--workload", "real-data", "--against", "lmdb"]).is_err());
+    }
+
+    #[test]
+    fn a_child_is_told_everything_that_its_parent_was() {
+        let given = [
+            "--records",
+            "7",
+            "--ops",
+            "3",
+            "--key",
+            "20",
+            "--value",
+            "400",
+            "--compressible",
+            "0.25",
+            "--threads",
+            "2",
+            "--batch",
+            "5",
+            "--durability",
+            "synced",
+            "--seed",
+            "4",
+            "--run-seed",
+            "9",
+            "--memtable-mib",
+            "8",
+            "--cache-mib",
+            "3",
+            "--filter-bits",
+            "12",
+            "--dir",
+            "d",
+            "--quiet",
+        ];
+        let options = parse(&[&given[..], &["--against", "x"]].concat()).expect("valid");
+        let parts = parts("b", "q", "x");
+        let arguments = options.child_arguments(&parts, 0);
+        let child = parse(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).expect("valid");
+        assert_eq!(child.config, options.config);
+        assert_eq!((child.settings, child.dir, child.quiet), (options.settings, options.dir, options.quiet));
+        assert_eq!(child.selection.choose(&[self::parts("a", "p", "x"), parts]), Ok(vec![1]));
+    }
+
+    #[test]
+    fn repetitions_have_seeds_of_their_own() {
+        let options = parse(&["--against", "x"]).expect("valid");
+        let seeds = |repetition| {
+            let arguments = options.child_arguments(&parts("b", "q", "x"), repetition);
+            let child = parse(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).expect("valid");
+            (child.config.load_seed, child.config.run_seed)
+        };
+        assert_eq!([seeds(0), seeds(1), seeds(2)], [(1, 2), (11, 12), (21, 22)]);
+    }
+
+    #[test]
+    fn terrace_is_compared_with_its_stock_parts_unless_others_are_asked_for() {
+        let all = [parts("a", "p", "x"), parts("a", "p", "y"), parts("b", "p", "x"), parts("b", "q", "x")];
+        let choose =
+            |arguments: &[&str]| parse(arguments).expect("valid options").selection.choose_stock(&all, "e");
+        assert_eq!(choose(&[]), Ok(vec![0]));
+        assert_eq!(choose(&["--memtable", "all"]), Ok(vec![0, 2]));
+        assert_eq!(choose(&["--compression", "y"]), Ok(vec![1]));
     }
 
     #[test]

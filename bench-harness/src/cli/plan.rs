@@ -1,22 +1,22 @@
 //! Goes through the chosen combinations, runs the work on each in a folder of its own, and reports.
 #![expect(clippy::disallowed_methods, reason = "makes the folders in which databases under test live")]
 
-use crate::options::{Options, Work};
+use crate::cli::options::{Options, Work};
+use crate::lifecycle::{self, LifeOptions};
+use crate::meter::{self, Machine, Progress};
+use crate::realdata::RealData;
+use crate::report::{self, Provenance, Row};
+use crate::store::{Durability, Parts, Store, StoreFactory};
+use crate::workload::{self, BenchError, Config, Session, Workload};
 use std::path::{Path, PathBuf};
-use terrace_bench::lifecycle::{self, LifeOptions};
-use terrace_bench::meter::{self, Machine, Progress};
-use terrace_bench::realdata::RealData;
-use terrace_bench::report::{self, Provenance, Row};
-use terrace_bench::store::{self, Parts, Store, StoreFactory};
-use terrace_bench::workload::{self, BenchError, Session, Workload};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Runs what the options ask for and prints the table.
 ///
 /// # Errors
 ///
 /// A sentence for a person: what failed, with which parts, and where the folder is that shows it.
-pub(crate) fn execute(options: &Options) -> Result<(), String> {
-    let factories = store::factories();
+pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) -> Result<(), String> {
     let all: Vec<Parts> = factories.iter().map(|factory| factory.parts()).collect();
     let chosen = options.selection.choose(&all)?;
     if options.list {
@@ -29,7 +29,7 @@ pub(crate) fn execute(options: &Options) -> Result<(), String> {
     let progress = Progress::new(options.quiet);
     let data = match options.work {
         Work::RealData => Some(collect(options)?),
-        Work::Workloads(_) => None,
+        _ => None,
     };
     let mut rows = Vec::new();
     for (number, index) in chosen.iter().enumerate() {
@@ -37,12 +37,17 @@ pub(crate) fn execute(options: &Options) -> Result<(), String> {
         let factory = &*factories[*index];
         let added = match (&options.work, &data) {
             (Work::Workloads(workloads), _) => run_workloads(factory, options, workloads, &progress)?,
-            (Work::RealData, data) => vec![live(factory, options, data.as_ref(), &progress)?],
+            (_, data) => vec![live(factory, options, data.as_ref(), &progress)?],
         };
-        if let Some(json) = &options.json {
+        if options.prints_json() {
+            added.iter().for_each(|row| println!("{}", row.json_line()));
+        } else if let Some(json) = &options.json {
             report::append_json_lines(json, &added).map_err(|error| error.to_string())?;
         }
         rows.extend(added);
+    }
+    if options.prints_json() {
+        return Ok(());
     }
     let machine = Machine::this();
     println!("{}, {} cores, {}; every value read was checked", machine.processor, machine.cores, machine.os);
@@ -60,6 +65,9 @@ fn name(parts: &Parts) -> String {
 fn collect(options: &Options) -> Result<RealData, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let data = RealData::collect(&root, options.data_bytes).map_err(|error| error.to_string())?;
+    if options.prints_json() {
+        return Ok(data);
+    }
     println!(
         "real data: {} records, {:.1} MB of keys and values, from {}",
         data.len(),
@@ -113,9 +121,7 @@ fn run_workloads(
             Some(loaded) => loaded,
             None => Loaded::new(factory, options, *workload, progress)?,
         };
-        let outcome = workload::run(&mut loaded.session, &*loaded.store, *workload, progress)
-            .map_err(|error| loaded.folder.keep(factory, &error))?;
-        rows.push(provenance(factory, options).workload_row(*workload, &options.config, &outcome));
+        rows.push(loaded.measure(factory, options, *workload, progress)?);
         if workload.only_reads() {
             clean = Some(loaded);
         } else {
@@ -152,6 +158,39 @@ impl Loaded {
         Ok(Loaded { session, store, folder })
     }
 
+    fn measure(
+        &mut self,
+        factory: &dyn StoreFactory,
+        options: &Options,
+        workload: Workload,
+        progress: &Progress,
+    ) -> Result<Row, String> {
+        let config = &options.config;
+        let synced = config.durability == Durability::Synced || workload == Workload::FillSync;
+        let writes = synced && !workload.only_reads();
+        // The disk's own figure just before and just after: it drifts.
+        let mut raw = if writes { Some(self.folder.raw_sync(config)?) } else { None };
+        let outcome = workload::run(&mut self.session, &*self.store, workload, progress)
+            .map_err(|error| self.folder.keep(factory, &error))?;
+        if let Some(raw) = &mut raw {
+            raw.merge(&self.folder.raw_sync(config)?);
+        }
+        let mut row = provenance(factory, options).workload_row(workload, config, &outcome);
+        let folder = &self.folder.path;
+        let (_, bytes) =
+            meter::folder_bytes(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        row.space(bytes, outcome.live_bytes);
+        if let Some(raw) = raw {
+            row.raw_sync(&raw, outcome.ops, outcome.elapsed);
+        }
+        if !workload.only_reads() {
+            let checked = workload::check_all(&self.session, &*self.store)
+                .map_err(|error| self.folder.keep(factory, &error))?;
+            row.field("records_checked", checked);
+        }
+        Ok(row)
+    }
+
     fn end(self, factory: &dyn StoreFactory) -> Result<(), String> {
         self.store.close().map_err(|error| self.folder.keep(factory, &error.into()))?;
         self.folder.remove()
@@ -165,8 +204,11 @@ struct Folder {
 
 impl Folder {
     fn new(options: &Options) -> Result<Self, String> {
+        /// No folder's name is used twice: a store may remember what was in it.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let parent = options.dir.clone().unwrap_or_else(std::env::temp_dir);
-        for number in 0.. {
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = parent.join(format!("terrace-bench-{}-{number}", std::process::id()));
             if path.exists() {
                 continue;
@@ -176,7 +218,12 @@ impl Folder {
                 .map(|()| Folder { path: path.clone() })
                 .map_err(|error| format!("{}: {error}", path.display()));
         }
-        unreachable!("numbers do not end")
+    }
+
+    fn raw_sync(&self, config: &Config) -> Result<meter::Latency, String> {
+        let count = config.ops.clamp(1, 500);
+        meter::raw_sync(&self.path, config.key_bytes + config.value_bytes, count)
+            .map_err(|error| format!("{}: {error}", self.path.display()))
     }
 
     fn remove(self) -> Result<(), String> {

@@ -1,0 +1,189 @@
+//! fjall 3: an LSM tree in Rust.
+//!
+//! Set alike with terrace: sizes, filters (its own default is sharper in level 0), compression by level, threads, block size. It has one
+//! mode of journal for a whole database, so `none` writes are process-safe all the same. It tells nobody when its background work is done:
+//! the store is at rest when nothing has moved for some milliseconds, which its drain times hold.
+
+use crate::tally::Tally;
+use crate::{BACKGROUND_THREADS, BLOCK_BYTES, NO_PARTS};
+use ::fjall::config::{
+    BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
+};
+use ::fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use std::path::Path;
+use std::time::Duration;
+use terrace_bench::store::{
+    BatchWrite, Direction, Durability, Parts, Settings, Store, StoreError, StoreFactory, StoreResult,
+    StoreStats, Visitor,
+};
+
+const POLL: Duration = Duration::from_millis(2);
+
+/// So many looks without a change mean rest.
+const QUIET_LOOKS: u32 = 15;
+
+/// With LZ4, and without compression.
+pub(crate) fn factories() -> Vec<Box<dyn StoreFactory>> {
+    [true, false].into_iter().map(|lz4| Box::new(FjallFactory { lz4 }) as Box<dyn StoreFactory>).collect()
+}
+
+struct FjallFactory {
+    lz4: bool,
+}
+
+impl StoreFactory for FjallFactory {
+    fn parts(&self) -> Parts {
+        Parts {
+            engine: "fjall",
+            version: "3.1.13",
+            memtable: "skiplist",
+            picker: "leveled",
+            log: "buffered",
+            filter: "bloom",
+            cache: "quick",
+            compression: if self.lz4 { "lz4" } else { "none" },
+            table: "block",
+            ..NO_PARTS
+        }
+    }
+
+    fn open(&self, dir: &Path, settings: &Settings) -> StoreResult<Box<dyn Store>> {
+        let builder = Database::builder(dir)
+            .cache_size(settings.cache_bytes as u64)
+            .worker_threads(BACKGROUND_THREADS as usize);
+        let db = named("open", builder.open())?;
+        let deep = if self.lz4 { CompressionType::Lz4 } else { CompressionType::None };
+        let compression = CompressionPolicy::new([CompressionType::None, CompressionType::None, deep]);
+        let bits = settings.filter_bits_per_key as f32;
+        let filter = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(bits));
+        let options = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(settings.memtable_bytes as u64)
+                .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
+                .data_block_compression_policy(compression)
+                .filter_policy(FilterPolicy::all(filter))
+        };
+        let data = named("open", db.keyspace("data", options))?;
+        Ok(Box::new(FjallStore { db, data, tally: Tally::begin() }))
+    }
+}
+
+struct FjallStore {
+    db: Database,
+    data: Keyspace,
+    tally: Tally,
+}
+
+fn named<T>(operation: &'static str, result: ::fjall::Result<T>) -> StoreResult<T> {
+    result.map_err(|error| StoreError::new(operation, error))
+}
+
+impl FjallStore {
+    fn sync(&self, durability: Durability) -> StoreResult<()> {
+        match durability {
+            Durability::Synced => named("sync", self.db.persist(PersistMode::SyncData)),
+            Durability::None | Durability::PageCache => Ok(()),
+        }
+    }
+
+    /// What changes while background work goes on.
+    fn state(&self) -> [usize; 6] {
+        [
+            self.db.outstanding_flushes(),
+            self.db.active_compactions(),
+            self.data.sealed_memtable_count(),
+            self.db.compactions_completed(),
+            self.data.l0_table_count(),
+            self.data.table_count(),
+        ]
+    }
+}
+
+impl Store for FjallStore {
+    fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> StoreResult<()> {
+        self.tally.add(key, Some(value));
+        named("put", self.data.insert(key, value))?;
+        self.sync(durability)
+    }
+
+    fn delete(&self, key: &[u8], durability: Durability) -> StoreResult<()> {
+        self.tally.add(key, None);
+        named("delete", self.data.remove(key))?;
+        self.sync(durability)
+    }
+
+    fn write_batch(&self, writes: &[BatchWrite<'_>], durability: Durability) -> StoreResult<()> {
+        self.tally.add_all(writes);
+        let mode = match durability {
+            Durability::None | Durability::PageCache => PersistMode::Buffer,
+            Durability::Synced => PersistMode::SyncData,
+        };
+        let mut batch = self.db.batch().durability(Some(mode));
+        for (key, value) in writes {
+            match value {
+                Some(value) => batch.insert(&self.data, *key, *value),
+                None => batch.remove(&self.data, *key),
+            }
+        }
+        named("write", batch.commit())
+    }
+
+    fn get(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> StoreResult<bool> {
+        let found = named("get", self.data.get(key))?;
+        Ok(found.map(|value| visit(&value)).is_some())
+    }
+
+    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<usize> {
+        let mut shown = 0;
+        for pair in self.data.range(from..).take(count) {
+            let (key, value) = named("scan", pair.into_inner())?;
+            visit(&key, &value);
+            shown += 1;
+        }
+        Ok(shown)
+    }
+
+    fn scan_all(&self, direction: Direction, visit: &mut Visitor<'_>) -> StoreResult<u64> {
+        let mut iter = self.data.iter();
+        let mut shown = 0;
+        loop {
+            let pair = match direction {
+                Direction::Forward => iter.next(),
+                Direction::Backward => iter.next_back(),
+            };
+            let Some(pair) = pair else { return Ok(shown) };
+            let (key, value) = named("scan", pair.into_inner())?;
+            visit(&key, &value);
+            shown += 1;
+        }
+    }
+
+    fn flush(&self) -> StoreResult<()> {
+        named("flush", self.data.rotate_memtable_and_wait())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a peer that can only be polled")]
+    fn wait_idle(&self) -> StoreResult<()> {
+        let (mut last, mut quiet) = (self.state(), 0);
+        while quiet < QUIET_LOOKS {
+            std::thread::sleep(POLL);
+            let state = self.state();
+            let busy = state[..3].iter().any(|count| *count > 0);
+            quiet = if busy || state != last { 0 } else { quiet + 1 };
+            last = state;
+        }
+        Ok(())
+    }
+
+    fn compact(&self) -> StoreResult<()> {
+        named("compact", self.data.major_compact())
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.tally.stats()
+    }
+
+    fn close(self: Box<Self>) -> StoreResult<()> {
+        named("close", self.db.persist(PersistMode::Buffer))
+    }
+}

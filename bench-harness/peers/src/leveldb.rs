@@ -1,0 +1,206 @@
+//! LevelDB, through the crate `leveldb-sys`, which compiles the C++ library (version 1.22, with Snappy).
+//!
+//! Set alike with terrace: memtable, cache, filters, block size; checksums of blocks are verified on reads, as the others do. It has no setting
+//! for: threads (one in the background), memtables that wait (one), table size (2 MiB) and first level (10 MiB). Its compression is Snappy, on
+//! all levels, or none; its crc32c is the portable one, as the crate builds it. It does not say when its background work is done: the
+//! store is at rest when no level is above the size at which a compaction begins.
+
+mod handle;
+
+use crate::tally::Tally;
+use crate::{BLOCK_BYTES, NO_PARTS};
+use handle::{Batch, Db, Sizes};
+use std::path::Path;
+use std::time::Duration;
+use terrace_bench::store::{
+    BatchWrite, Direction, Durability, Parts, Settings, Store, StoreError, StoreFactory, StoreResult,
+    StoreStats, Visitor,
+};
+
+const POLL: Duration = Duration::from_millis(2);
+
+/// Tables in level 0 at which it compacts, and the size of level 1; each further level may be ten times as large (db/version_set.cc).
+const L0_TABLES: usize = 4;
+const L1_BYTES: f64 = 10.0 * 1_048_576.0;
+
+/// With Snappy, and without compression.
+pub(crate) fn factories() -> Vec<Box<dyn StoreFactory>> {
+    [true, false]
+        .into_iter()
+        .map(|snappy| Box::new(LevelFactory { snappy }) as Box<dyn StoreFactory>)
+        .collect()
+}
+
+struct LevelFactory {
+    snappy: bool,
+}
+
+impl StoreFactory for LevelFactory {
+    fn parts(&self) -> Parts {
+        Parts {
+            engine: "leveldb",
+            version: "1.22",
+            memtable: "skiplist",
+            picker: "leveled",
+            log: "buffered",
+            filter: "bloom",
+            cache: "lru",
+            compression: if self.snappy { "snappy" } else { "none" },
+            table: "block",
+            ..NO_PARTS
+        }
+    }
+
+    fn open(&self, dir: &Path, settings: &Settings) -> StoreResult<Box<dyn Store>> {
+        let sizes = Sizes {
+            memtable_bytes: settings.memtable_bytes,
+            cache_bytes: settings.cache_bytes,
+            block_bytes: BLOCK_BYTES as usize,
+            filter_bits: settings.filter_bits_per_key as i32,
+            snappy: self.snappy,
+        };
+        let db = named("open", Db::open(dir, &sizes))?;
+        Ok(Box::new(LevelStore { db, tally: Tally::begin() }))
+    }
+}
+
+struct LevelStore {
+    db: Db,
+    tally: Tally,
+}
+
+fn named<T>(operation: &'static str, result: Result<T, String>) -> StoreResult<T> {
+    result.map_err(|error| StoreError::new(operation, error))
+}
+
+impl Store for LevelStore {
+    fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> StoreResult<()> {
+        self.tally.add(key, Some(value));
+        named("put", self.db.put(key, value, durability == Durability::Synced))
+    }
+
+    fn delete(&self, key: &[u8], durability: Durability) -> StoreResult<()> {
+        self.tally.add(key, None);
+        named("delete", self.db.delete(key, durability == Durability::Synced))
+    }
+
+    fn write_batch(&self, writes: &[BatchWrite<'_>], durability: Durability) -> StoreResult<()> {
+        self.tally.add_all(writes);
+        let mut batch = Batch::new();
+        for (key, value) in writes {
+            match value {
+                Some(value) => batch.put(key, value),
+                None => batch.delete(key),
+            }
+        }
+        named("write", self.db.write(&mut batch, durability == Durability::Synced))
+    }
+
+    fn get(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> StoreResult<bool> {
+        let found = named("get", self.db.get(key))?;
+        Ok(found.map(|value| visit(value.bytes())).is_some())
+    }
+
+    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<usize> {
+        let mut iter = self.db.iter();
+        iter.seek(from);
+        let mut shown = 0;
+        while shown < count
+            && let Some((key, value)) = iter.item()
+        {
+            visit(key, value);
+            shown += 1;
+            if shown < count {
+                iter.next();
+            }
+        }
+        named("scan", iter.status())?;
+        Ok(shown)
+    }
+
+    fn scan_all(&self, direction: Direction, visit: &mut Visitor<'_>) -> StoreResult<u64> {
+        let mut iter = self.db.iter();
+        match direction {
+            Direction::Forward => iter.seek_to_first(),
+            Direction::Backward => iter.seek_to_last(),
+        }
+        let mut shown = 0;
+        while let Some((key, value)) = iter.item() {
+            visit(key, value);
+            shown += 1;
+            match direction {
+                Direction::Forward => iter.next(),
+                Direction::Backward => iter.prev(),
+            }
+        }
+        named("scan", iter.status())?;
+        Ok(shown)
+    }
+
+    fn flush(&self) -> StoreResult<()> {
+        // It has no flush. Compacting a range that holds nothing flushes the memtable, waits for that, and does nothing else.
+        self.db.compact(Some([0xff; 32].as_slice()));
+        Ok(())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a peer that can only be polled")]
+    fn wait_idle(&self) -> StoreResult<()> {
+        while debt(&named("wait", self.db.property("leveldb.sstables"))?) {
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    fn compact(&self) -> StoreResult<()> {
+        self.db.compact(None);
+        Ok(())
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.tally.stats()
+    }
+
+    fn close(self: Box<Self>) -> StoreResult<()> {
+        Ok(())
+    }
+}
+
+/// Whether a level is so large that a compaction is due, by the list of all tables (`--- level 1 ---`, then ` 7:2117['a' .. 'b']`).
+fn debt(tables: &str) -> bool {
+    let (mut level, mut count, mut bytes, mut due) = (0, 0, 0.0, false);
+    for line in tables.lines().chain(std::iter::once("--- level 0 ---")) {
+        if let Some(next) =
+            line.strip_prefix("--- level ").and_then(|rest| rest.split(' ').next()?.parse::<i32>().ok())
+        {
+            due |= match level {
+                0 => count >= L0_TABLES,
+                deeper => bytes >= L1_BYTES * 10f64.powi(deeper - 1),
+            };
+            (level, count, bytes) = (next, 0, 0.0);
+        } else if let Some(size) =
+            line.split_once(':').and_then(|(_, rest)| rest.split('[').next()?.parse::<f64>().ok())
+        {
+            count += 1;
+            bytes += size;
+        }
+    }
+    due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::debt;
+
+    #[test]
+    fn debt_is_read_from_the_list_of_tables() {
+        let level = |n: u32, sizes: &[u64]| {
+            let lines = sizes.iter().map(|size| format!(" 12:{size}['a' @ 1 : 1 .. 'b' @ 2 : 1]\n"));
+            format!("--- level {n} ---\n{}", lines.collect::<String>())
+        };
+        assert!(!debt(&(level(0, &[5; 3]) + &level(1, &[10_000_000]))));
+        assert!(debt(&(level(0, &[5; 4]) + &level(1, &[]))));
+        assert!(debt(&(level(0, &[]) + &level(1, &[5_000_000, 6_000_000]))));
+        assert!(!debt(&(level(0, &[]) + &level(1, &[]) + &level(2, &[99_000_000]))));
+        assert!(debt(&(level(1, &[]) + &level(2, &[109_000_000]))));
+    }
+}

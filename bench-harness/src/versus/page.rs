@@ -1,0 +1,150 @@
+//! A comparison as one HTML page that needs nothing else: plots inline, no script.
+
+use super::plot::{self, Bar, Curve, escape};
+use super::results::{Results, Spread};
+use super::writes;
+use crate::workload::Workload;
+use std::fmt::Write;
+
+/// Each engine has its colour on all pages; whoever has none gets the next of the spare ones.
+const COLOURS: &[(&str, &str)] = &[
+    ("terrace", "#0b7a75"),
+    ("rocksdb", "#d9822b"),
+    ("fjall", "#5c6bc0"),
+    ("leveldb", "#b5473c"),
+    ("redb", "#8d6e63"),
+    ("lmdb", "#7b8a99"),
+];
+const SPARE: &[&str] = &["#3f8f3f", "#a0479f", "#c2a000", "#3b7dd8"];
+
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2rem auto;padding:0 1rem;color:#1d2429;background:#fff}\
+h1{font-size:1.5rem}h2{font-size:1.15rem;margin:2.2rem 0 .2rem}p{margin:.2rem 0}pre{white-space:pre-wrap;background:#f3f5f6;padding:.7rem;font-size:13px}\
+table{border-collapse:collapse;font-size:13px;margin:.7rem 0}th,td{padding:.15rem .7rem;text-align:right;border-bottom:1px solid #dfe4e7}\
+th:first-child,td:first-child{text-align:left}.plots{display:flex;flex-wrap:wrap;gap:1rem}svg{font:12px system-ui,sans-serif;fill:#1d2429}\
+svg .title{font-weight:600}svg .grid{stroke:#e3e7ea}svg .axis{fill:#66727b}svg .spread{stroke:#1d2429;stroke-width:1.5;opacity:.55}";
+
+/// The page.
+pub(super) fn render(results: &Results, heading: &str) -> String {
+    let title = "Terrace and other stores under the same work";
+    let mut html = format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{title}</title><style>{STYLE}</style>\n<h1>{title}</h1>\n<pre>{}</pre>\n",
+        escape(heading)
+    );
+    versions(&mut html, results);
+    summary(&mut html, results);
+    for workload in &results.workloads {
+        section(&mut html, results, *workload);
+    }
+    html + "</html>\n"
+}
+
+fn colour(results: &Results, index: usize) -> &'static str {
+    let engine = results.contenders[index].parts.engine;
+    // Several combinations of one engine: the first has its colour.
+    let first =
+        results.contenders.iter().position(|contender| contender.parts.engine == engine) == Some(index);
+    let own = COLOURS.iter().find(|(name, _)| first && *name == engine);
+    own.map_or(SPARE[index % SPARE.len()], |(_, colour)| colour)
+}
+
+fn versions(html: &mut String, results: &Results) {
+    html.push_str("<table><tr><th>engine</th><th>version</th><th>memtable</th><th>log</th><th>filter</th><th>compression</th></tr>\n");
+    for contender in &results.contenders {
+        let parts = &contender.parts;
+        let cells = [parts.version, parts.memtable, parts.log, parts.filter, parts.compression];
+        let _ = write!(html, "<tr><td>{}</td>", escape(&contender.name));
+        cells.iter().for_each(|cell| *html += &format!("<td>{}</td>", escape(cell)));
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</table>\n");
+}
+
+/// Throughput of all in one table, with how many times as fast terrace is.
+fn summary(html: &mut String, results: &Results) {
+    let home = results.home();
+    html.push_str("<h2>Thousand records a second, and how many times that terrace has</h2>\n<table><tr><th>workload</th>");
+    results.contenders.iter().for_each(|contender| *html += &format!("<th>{}</th>", escape(&contender.name)));
+    html.push_str("</tr>\n");
+    for workload in &results.workloads {
+        let _ = write!(html, "<tr><td>{}</td>", workload.name());
+        for index in 0..results.contenders.len() {
+            let rate =
+                results.rate(index, *workload).map_or("-".to_owned(), |rate| format!("{:.0}", rate.median));
+            let ratio = results.ratio(home, index, *workload).filter(|_| index != home);
+            let ratio = ratio.map_or(String::new(), |ratio| format!(" ({ratio:.2}x)"));
+            let _ = write!(html, "<td>{rate}{ratio}</td>");
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</table>\n");
+}
+
+fn section(html: &mut String, results: &Results, workload: Workload) {
+    let _ =
+        write!(html, "<h2>{}</h2><p>{}</p>\n<div class=\"plots\">", workload.name(), escape(workload.what()));
+    let all = 0..results.contenders.len();
+    let mut add = |title: &str, decimals: usize, figure: &dyn Fn(usize) -> Option<Spread>| {
+        let bars: Vec<Bar<'_>> = all
+            .clone()
+            .filter_map(|index| {
+                let name = results.contenders[index].name.as_str();
+                Some(Bar { name, colour: colour(results, index), spread: figure(index)? })
+            })
+            .collect();
+        if !bars.is_empty() {
+            html.push_str(&plot::bars(title, &bars, decimals));
+        }
+    };
+    add("Throughput, thousand records a second", 0, &|index| results.rate(index, workload));
+    let figure = |name: &'static str| move |index| results.figure(index, workload, name);
+    if writes(workload) {
+        add("Write amplification, log and drain included", 2, &figure("write_amp"));
+        add("Space on disk per live byte, after the drain", 2, &figure("disk_per_live_byte"));
+        add("Drain of what was left to do, ms", 0, &figure("drain_ms"));
+    } else {
+        add("Read amplification, runs a look-up may ask", 1, &figure("read_amp"));
+    }
+    add("Processor time, s", 2, &figure("processor_seconds"));
+    add("Peak memory, MiB", 0, &figure("peak_mib"));
+    let columns =
+        [("p50", "p50_us"), ("p90", "p90_us"), ("p99", "p99_us"), ("p99.9", "p999_us"), ("max", "max_us")];
+    let curves: Vec<Curve<'_>> = all
+        .map(|index| Curve {
+            name: results.contenders[index].name.as_str(),
+            colour: colour(results, index),
+            points: columns
+                .iter()
+                .map(|(_, name)| results.figure(index, workload, name).map(|spread| spread.median))
+                .collect(),
+        })
+        .collect();
+    html.push_str(&plot::curves("Latency of an operation", &columns.map(|(name, _)| name), &curves));
+    html.push_str("</div>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::versus::results::tests::sample;
+
+    #[test]
+    fn the_page_stands_alone_and_closes_what_it_opens() {
+        let page = render(&sample(), "2 cores <& more>");
+        assert!(page.contains("2 cores &lt;&amp; more&gt;"));
+        assert!(!page.contains("http") && !page.contains("<script") && !page.contains("NaN"));
+        for tag in ["svg", "table", "tr", "td", "th", "div", "h2", "text"] {
+            let opened =
+                page.matches(&format!("<{tag} ")).count() + page.matches(&format!("<{tag}>")).count();
+            assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
+        }
+    }
+
+    #[test]
+    fn engines_have_colours_of_their_own() {
+        let results = sample();
+        let colours: std::collections::BTreeSet<_> =
+            (0..results.contenders.len()).map(|index| colour(&results, index)).collect();
+        assert_eq!(colours.len(), results.contenders.len());
+    }
+}

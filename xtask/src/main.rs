@@ -14,6 +14,7 @@ mod dump;
 mod features;
 mod fuzz;
 mod package;
+mod planted;
 mod process;
 mod repair;
 mod sanitize;
@@ -41,6 +42,7 @@ const VERBS: &[Verb] = &[
     test::VERB,
     bench::VERB,
     simulate::VERB,
+    planted::VERB,
     ci::VERB,
     concurrency::VERB,
     sanitize::VERB,

@@ -29,7 +29,8 @@ fn faults_of(operation: FileOperation) -> Vec<(&'static str, Fault)> {
     use std::io::ErrorKind::{self, StorageFull};
     let system = |name, kind: ErrorKind| (name, Fault::Error(kind));
     let eio = (EIO.0, Fault::Errno(EIO.1));
-    let mut faults = vec![eio];
+    // An implementation of the file system goes on after EINTR by itself; should one not, it is an error like any other.
+    let mut faults = vec![eio, system("EINTR", ErrorKind::Interrupted)];
     match operation {
         FileOperation::Append | FileOperation::Store => {
             faults.push(system("ENOSPC", StorageFull));

@@ -126,7 +126,7 @@ pub enum Operation {
     Sync,
     /// `wait_for_background`.
     Wait,
-    /// Looks at `stats`, `shape`, `keyspaces`, `recovery`: they must agree with each other.
+    /// Looks at `stats`, `shape` and `keyspaces`, which must agree, and at `verify`, which must find nothing.
     Look,
     /// `keyspace`: makes it unless it is there.
     CreateKeyspace {

@@ -270,6 +270,7 @@ impl<P: Parts> World<P> {
         equal("keyspaces in the shape", &shape.keyspaces.len(), &names)?;
         equal("keyspaces", &names, &self.history().slots().count())?;
         equal("snapshots held", &stats.snapshots, &(self.snapshots.len() as u64))?;
+        self.verify()?;
         if !shape.to_string().contains(KEYSPACES[0]) {
             return Err(format!("the shape does not name the default keyspace: {shape}"));
         }

@@ -331,11 +331,25 @@ impl<P: Parts> World<P> {
         })
     }
 
+    /// Nothing that was not damaged may look damaged.
+    pub(super) fn verify(&self) -> Checked {
+        let verified = self.db()?.verify(|_| {});
+        if self.machine.faults.injected() > 0 {
+            return Ok(());
+        }
+        match verified {
+            Ok(report) if report.is_sound() => Ok(()),
+            Ok(report) => Err(format!("a sound database does not verify: {report}")),
+            Err(error) => Err(format!("verify: {error}")),
+        }
+    }
+
     /// The end of a run: everything is there, now and after a close.
     pub(super) fn finish(&mut self) -> Checked {
         self.scan()?;
         self.reopen(false, None)?;
         self.machine.faults.clear();
+        self.verify()?;
         self.check_folder()
     }
 

@@ -48,14 +48,18 @@ impl Chain {
     ) -> Result<()> {
         let damage = match self.read(vfs, log, RecoveryMode::DropTornTail, report) {
             Ok(torn) => {
-                let list = if log.closed.is_some() { &mut report.problems } else { &mut report.remarks };
-                list.extend(torn);
+                // Behind the length that the manifest names lies what recovery has dropped already, and reported.
+                let counts = log.closed.unwrap_or(0);
+                let (missing, dropped): (Vec<_>, Vec<_>) =
+                    torn.into_iter().partition(|at| at.offset < counts);
+                report.problems.extend(missing);
+                report.remarks.extend(dropped);
                 return Ok(());
             }
             Err(error) if matches!(error, crate::Error::Io(_)) => return Err(error),
             Err(error) => Problem::of(log.path, &error),
         };
-        if damage.offset >= log.trusted_bytes {
+        if damage.offset >= log.closed.unwrap_or(u64::MAX).min(log.trusted_bytes) {
             return Ok(());
         }
         // All of it: what follows the first damage is read too.

@@ -128,8 +128,9 @@ impl BTreeMemTable {
         let _ = self.root.compare_exchange(ptr::null_mut(), leaf.as_ptr(), Release, Relaxed);
     }
 
+    /// Inserts a record; gives the leaf that it is in now.
     #[inline]
-    fn try_insert(&self, target: &Target<'_>, record: RecordPtr) -> Result<(), Again> {
+    fn try_insert(&self, target: &Target<'_>, record: RecordPtr) -> Result<Reading<'_>, Again> {
         let Some(mut at) = self.read_root()? else {
             self.make_root();
             return Err(Again);
@@ -147,10 +148,20 @@ impl BTreeMemTable {
             parent = Some(at);
             at = child;
         }
-        let slot = at.node.rank(target, true);
+        Self::insert_into(at, target, record)
+    }
+
+    /// Inserts a record into a leaf that has room and is the right one, if it has not changed since it was read.
+    #[inline]
+    fn insert_into<'t>(
+        leaf: Reading<'t>,
+        target: &Target<'_>,
+        record: RecordPtr,
+    ) -> Result<Reading<'t>, Again> {
+        let slot = leaf.node.rank(target, true);
         // Locking proves that the slot is still the right one.
-        at.lock()?.insert(slot, record, target);
-        Ok(())
+        leaf.lock()?.insert(slot, record, target);
+        Ok(leaf.after_own_change())
     }
 
     /// Splits a full node; its parent, or `None` for the root, has room.
@@ -198,6 +209,44 @@ impl BTreeMemTable {
         leaf.check()?;
         Ok(record)
     }
+}
+
+/// For a table that keeps its versions in this one's arenas and puts them in order later.
+#[cfg(feature = "hash")]
+impl BTreeMemTable {
+    #[inline]
+    pub(crate) fn records(&self) -> &Arena<8> {
+        &self.records
+    }
+
+    #[inline]
+    pub(crate) fn nodes(&self) -> &Arena<64> {
+        &self.nodes
+    }
+
+    /// Puts records of the arena [`BTreeMemTable::records`], which ascend, in order. Those that go into the leaf of the one before
+    /// them are spared the way there.
+    pub(crate) fn insert_ascending<'t>(&'t self, records: impl Iterator<Item = Record<'t>>) {
+        let mut last_leaf: Option<Reading<'t>> = None;
+        let mut count = 0;
+        for record in records {
+            let target = Target::of_record(record);
+            let nearby = last_leaf.filter(|leaf| has_room_for(leaf.node, &target));
+            let put = nearby.map(|leaf| Self::insert_into(leaf, &target, record.address()));
+            last_leaf = Some(match put {
+                Some(Ok(leaf)) => leaf,
+                _ => until_undisturbed(|| self.try_insert(&target, record.address())),
+            });
+            count += 1;
+        }
+        self.len.fetch_add(count, Relaxed);
+    }
+}
+
+/// Whether a target at or after the leaf's first record goes into this leaf, as far as it is not out of date.
+#[cfg(feature = "hash")]
+fn has_room_for(leaf: NodeRef<'_>, target: &Target<'_>) -> bool {
+    leaf.count() < SLOTS && leaf.upper().is_none_or(|upper| target.is_before(upper))
 }
 
 /// Where to split a full node into which `target` would go.

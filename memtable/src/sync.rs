@@ -9,19 +9,25 @@
 //!   out disjoint memory, which read-modify-write operations do under any ordering.
 
 #[cfg(not(any(shuttle, loom)))]
-pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, fence};
-#[cfg(not(any(shuttle, loom)))]
+pub(crate) use core::sync::atomic::{AtomicPtr, AtomicUsize};
+#[cfg(all(feature = "btree", not(any(shuttle, loom))))]
+pub(crate) use core::sync::atomic::{AtomicU64, fence};
+#[cfg(all(feature = "hash", not(any(shuttle, loom))))]
+pub(crate) use std::sync::Mutex;
+#[cfg(all(feature = "btree", not(any(shuttle, loom))))]
 pub(crate) use {core::hint::spin_loop, std::thread::yield_now};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, fence};
 #[cfg(loom)]
-pub(crate) use loom::{hint::spin_loop, thread::yield_now};
+pub(crate) use loom::{hint::spin_loop, sync::Mutex, thread::yield_now};
 
 #[cfg(shuttle)]
 pub(crate) use modelled::{AtomicPtr, AtomicU64, AtomicUsize};
 #[cfg(shuttle)]
-pub(crate) use {core::sync::atomic::fence, shuttle::hint::spin_loop, shuttle::thread::yield_now};
+pub(crate) use {
+    core::sync::atomic::fence, shuttle::hint::spin_loop, shuttle::sync::Mutex, shuttle::thread::yield_now,
+};
 
 /// For the arena.
 pub(crate) mod plain {
@@ -125,6 +131,12 @@ mod modelled {
         pub(crate) fn store(&self, value: *mut T, order: Ordering) {
             may_switch();
             self.0.store(value, order);
+        }
+
+        #[cfg(feature = "hash")]
+        pub(crate) fn swap(&self, value: *mut T, order: Ordering) -> *mut T {
+            may_switch();
+            self.0.swap(value, order)
         }
 
         pub(crate) fn compare_exchange(

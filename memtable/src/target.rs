@@ -46,6 +46,14 @@ impl<'a> Target<'a> {
         Target { user_key: record.user_key(), trailer: record.trailer() }
     }
 
+    /// Whether this place is before `record`.
+    #[cfg(feature = "hash")]
+    #[inline]
+    pub(crate) fn is_before(&self, record: Record<'_>) -> bool {
+        let heads = head_at(record.user_key(), 0).cmp(&head_at(self.user_key, 0));
+        heads.then_with(|| self.order_of_tied(record, 0)).is_gt()
+    }
+
     /// How `record` stands to this place, when both keys agree on their first `skip` bytes and on the head from
     /// there.
     ///

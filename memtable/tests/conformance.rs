@@ -1,11 +1,11 @@
-//! Both implementations obey every law of `MemTable`, alone and against a model.
+//! All implementations obey every law of `MemTable`, alone and against a model.
 
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use terrace_entry::testing::check_cursor;
 use terrace_entry::{Kind, OwnedVersion, SeqNo};
-use terrace_memtable::{BTreeMemTable, MemTable, SkipListMemTable, testing};
+use terrace_memtable::{BTreeMemTable, HashMemTable, MemTable, SkipListMemTable, testing};
 
 /// Keys from a small alphabet, so that equal heads, prefixes and zeros are common.
 fn any_versions() -> impl Strategy<Value = Vec<OwnedVersion>> {
@@ -111,3 +111,4 @@ macro_rules! suite {
 
 suite!(skiplist, SkipListMemTable);
 suite!(btree, BTreeMemTable);
+suite!(hash, HashMemTable);

@@ -128,4 +128,56 @@ macro_rules! scenarios {
     };
 }
 
-scenarios!(btree BTreeMemTable, skiplist SkipListMemTable);
+scenarios!(btree BTreeMemTable, skiplist SkipListMemTable, hash HashMemTable);
+
+/// The fourth key fills three quarters of the first table, so that one of these inserts moves what the other has just put there.
+fn two_inserts_beside_a_larger_table_both_last() {
+    let table = table_of::<terrace_memtable::HashMemTable>(&["a", "b"]);
+    let writer = spawn_insert(&table, "c");
+    insert(&*table, "d", 101);
+    assert_found(&*table, "a");
+    writer.join().unwrap();
+    ["a", "b", "c", "d"].iter().for_each(|key| assert_found(&*table, key));
+}
+
+/// Whoever comes second may find nothing waiting, and must still see what the first one moves.
+fn two_cursors_both_see_what_waited() {
+    let table = table_of::<terrace_memtable::HashMemTable>(&["a", "b"]);
+    let look = |table: &Arc<terrace_memtable::HashMemTable>| {
+        let mut cursor = Arc::clone(table).cursor();
+        let Ok(()) = cursor.seek(InternalKey::seek_to(b"b", SeqNo::MAX));
+        assert_eq!(cursor.current().map(|entry| entry.key.user_key), Some(&b"b"[..]));
+    };
+    let other = Arc::clone(&table);
+    let reader = thread::spawn(move || look(&other));
+    look(&table);
+    reader.join().unwrap();
+}
+
+fn two_versions_of_one_key_are_both_found() {
+    let table = table_of::<terrace_memtable::HashMemTable>(&["a"]);
+    let writer = spawn_insert(&table, "a");
+    insert(&*table, "a", 101);
+    writer.join().unwrap();
+    for seqno in [1, 100, 101] {
+        let found = table.get(b"a", SeqNo::new(seqno)).expect("every version is found");
+        assert_eq!(found.seqno, SeqNo::new(seqno));
+    }
+}
+
+mod hash_alone {
+    #[test]
+    fn two_inserts_beside_a_larger_table_both_last() {
+        super::explore(super::two_inserts_beside_a_larger_table_both_last);
+    }
+
+    #[test]
+    fn two_cursors_both_see_what_waited() {
+        super::explore(super::two_cursors_both_see_what_waited);
+    }
+
+    #[test]
+    fn two_versions_of_one_key_are_both_found() {
+        super::explore(super::two_versions_of_one_key_are_both_found);
+    }
+}

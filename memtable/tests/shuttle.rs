@@ -185,3 +185,9 @@ mod skiplist {
     scenarios!(SkipListMemTable: writers_lose_nothing, readers_find_what_returned,
         cursors_stay_in_order_and_miss_nothing, versions_of_one_key_are_told_apart);
 }
+
+mod hash {
+    use super::explore;
+    scenarios!(HashMemTable: writers_lose_nothing, readers_find_what_returned,
+        cursors_stay_in_order_and_miss_nothing, versions_of_one_key_are_told_apart);
+}

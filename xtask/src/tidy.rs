@@ -58,6 +58,8 @@ const UNSAFE_FILES: &[&str] = &[
     "memtable/src/btree.rs",
     "memtable/src/btree/cursor.rs",
     "memtable/src/btree/node.rs",
+    "memtable/src/hash/index.rs",
+    "memtable/src/hash/version.rs",
     "memtable/src/skiplist.rs",
     "vfs/src/real/map.rs",
     "vfs/src/real/os.rs",

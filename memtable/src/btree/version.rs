@@ -86,6 +86,12 @@ impl<'t> Reading<'t> {
         if self.node.version.load(Relaxed) == self.version { Ok(()) } else { Err(Again) }
     }
 
+    /// The node as it is after the change for which this was locked, if nobody has changed it since.
+    #[inline]
+    pub(super) fn after_own_change(self) -> Self {
+        Reading { node: self.node, version: self.version + 2 }
+    }
+
     /// Locks the node for a change; fails if it changed since it was read.
     #[inline]
     pub(super) fn lock(self) -> Result<Changing<'t>, Again> {

@@ -1,0 +1,194 @@
+//! A hash index over an arena, with the order made when somebody asks for it.
+//!
+//! # Algorithm
+//!
+//! A version is copied to the arena, and its address goes to two places: into a hash index, where a look-up finds it with two
+//! cache misses, and on a stack of versions that wait for their place in the order. When a cursor is placed, whoever
+//! places it first moves all that wait, sorted, to a B+tree (that of `btree.rs`), and the cursor walks that. So puts and
+//! gets pay nothing for order; who wants order pays for what was written since somebody wanted it last.
+//!
+//! The parts, each with its own head: the index (`hash/index.rs`: open addressing, as in I. Gonnet and R. Baeza-Yates, "Handbook of
+//! Algorithms and Data Structures", 1991, lock-free in the insert-only manner of C. Click's hash table, 2007),
+//! versions of one key (`hash/version.rs`: a list, newest first), those that wait (`hash/order.rs`: R. K. Treiber, "Systems
+//! programming: coping with parallelism", 1986). RocksDB's hash-linked memtables keep the index for ever and sort a copy of
+//! the whole table for each cursor; Speedb's sorts in a background thread. Here the order, once made, stays.
+//!
+//! # Departures
+//!
+//! * The tree is not rebuilt or merged in runs: a run would have to be searched by every seek, and a tree takes n sorted
+//!   versions in a time that is near that of a merge.
+//! * A look-up at an old sequence number goes through all newer versions of its key.
+//!
+//! # Progress
+//!
+//! Readers take no lock and never retry. Writers wait for one another only while a shard of the index is replaced by a larger
+//! one. Seeks of several cursors wait for one another while versions are moved to the tree; a step never does.
+//!
+//! # Costs
+//!
+//! With n versions, of which w wait: insert O(1), two cache misses; get O(1 + newer versions of the key), two or three; a seek
+//! O(log n) + O(w log n), the second once for all cursors: some 100 ns for each version that waits; steps as those of the
+//! B-tree. Memory besides the record (16 bytes, key, value): 16 bytes of links, 11 to 22 of index; and 17 to 25 of the tree once
+//! there is an order.
+//!
+//! # Invariants
+//!
+//! * **Both**: an insert that has returned is in the index, and waits or is in the tree.
+//! * **Forever**: versions live, at their address, as long as the tree, whose arena they are in.
+
+mod hasher;
+mod index;
+mod order;
+mod version;
+
+use bytes::Bytes;
+use core::convert::Infallible;
+use core::fmt;
+use core::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+
+use terrace_entry::{Cursor, Entry, InternalKey, SeqNo};
+
+use crate::btree::{BTreeCursor, BTreeMemTable};
+use crate::sync::AtomicUsize;
+use crate::{Found, MemTable};
+
+use index::Index;
+use order::Waiting;
+use version::Version;
+
+/// The hash index with order on demand; see the head of its source file for algorithm and costs.
+pub struct HashMemTable {
+    index: Index,
+    waiting: Waiting,
+    len: AtomicUsize,
+    bytes_hint: usize,
+    /// The order, as far as somebody asked for it; owns the memory of all versions and of the index.
+    tree: Arc<BTreeMemTable>,
+}
+
+impl fmt::Debug for HashMemTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("HashMemTable");
+        fields.field("len", &self.len()).field("memory_bytes", &self.memory_bytes());
+        fields.field("ordered", &self.tree.len()).finish()
+    }
+}
+
+impl HashMemTable {
+    /// How many versions there will be when `bytes_hint` is used up, going by the size of those so far.
+    fn versions_expected(&self) -> usize {
+        let len = self.len().max(1);
+        let bytes_each = (self.tree.records().memory_bytes() / len).max(1);
+        (self.bytes_hint / bytes_each).max(len)
+    }
+}
+
+impl MemTable for HashMemTable {
+    const NAME: &'static str = "hash";
+
+    type Cursor = HashCursor;
+
+    fn new(bytes_hint: usize) -> Self {
+        HashMemTable {
+            index: Index::new(bytes_hint),
+            waiting: Waiting::new(),
+            len: AtomicUsize::new(0),
+            bytes_hint,
+            tree: Arc::new(BTreeMemTable::new(bytes_hint)),
+        }
+    }
+
+    #[inline]
+    fn insert(&self, key: InternalKey<'_>, value: &[u8]) {
+        // The slot is on its way while the version is written.
+        let hashed = self.index.prefetch(key.user_key);
+        let version = Version::make(self.tree.records(), key, value);
+        self.index.insert(self.tree.nodes(), hashed, version, || self.versions_expected());
+        self.waiting.add(version);
+        self.len.fetch_add(1, Relaxed);
+    }
+
+    #[inline]
+    fn get(&self, user_key: &[u8], seqno: SeqNo) -> Option<Found<'_>> {
+        let newest = self.index.find(user_key)?;
+        let version = newest.at_or_below(InternalKey::seek_to(user_key, seqno).trailer())?;
+        let record = version.record();
+        let key = record.key();
+        Some(Found { seqno: key.seqno, kind: key.kind, value: record.value() })
+    }
+
+    fn cursor(self: Arc<Self>) -> HashCursor {
+        HashCursor { walk: Arc::clone(&self.tree).cursor(), table: self }
+    }
+
+    fn len(&self) -> usize {
+        self.len.load(Relaxed)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.tree.memory_bytes() + self.index.own_bytes()
+    }
+}
+
+/// Walks a [`HashMemTable`]. A seek first brings what was inserted since the last one of any cursor into order.
+pub struct HashCursor {
+    table: Arc<HashMemTable>,
+    walk: BTreeCursor,
+}
+
+impl HashCursor {
+    #[inline]
+    fn settle(&self) {
+        self.table.waiting.settle(&self.table.tree, self.table.len());
+    }
+}
+
+impl fmt::Debug for HashCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HashCursor").field("at", &self.current().map(|entry| entry.key)).finish()
+    }
+}
+
+impl Cursor for HashCursor {
+    type Error = Infallible;
+
+    fn seek_to_first(&mut self) -> Result<(), Infallible> {
+        self.settle();
+        self.walk.seek_to_first()
+    }
+
+    fn seek_to_last(&mut self) -> Result<(), Infallible> {
+        self.settle();
+        self.walk.seek_to_last()
+    }
+
+    fn seek(&mut self, target: InternalKey<'_>) -> Result<(), Infallible> {
+        self.settle();
+        self.walk.seek(target)
+    }
+
+    fn seek_before(&mut self, target: InternalKey<'_>) -> Result<(), Infallible> {
+        self.settle();
+        self.walk.seek_before(target)
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<(), Infallible> {
+        self.walk.next()
+    }
+
+    #[inline]
+    fn prev(&mut self) -> Result<(), Infallible> {
+        self.walk.prev()
+    }
+
+    #[inline]
+    fn current(&self) -> Option<Entry<'_>> {
+        self.walk.current()
+    }
+
+    fn value_bytes(&self) -> Bytes {
+        self.walk.value_bytes()
+    }
+}

@@ -40,7 +40,7 @@
 //! # Features
 //!
 //! `preset` (the stock parts, `DefaultParts`, `Db`), `lz4`, and one selection feature for each implementation of a slot: `memtable-skiplist`,
-//! `memtable-btree`, `picker-leveled`, `picker-tiered`. All of them together build; which wins is written in `preset.rs`. `testing`: the kit that
+//! `memtable-btree`, `memtable-hash`, `picker-leveled`, `picker-tiered`. All of them together build; which wins is written in `preset.rs`. `testing`: the kit that
 //! puts an engine of any parts to the test, and checks of the decoders on any bytes, for the fuzz targets.
 //!
 //! # Sources

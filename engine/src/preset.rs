@@ -1,6 +1,7 @@
 //! The stock parts: the one file with a cfg for each slot.
 //!
-//! Precedence. Memtable: `memtable-btree`, else `memtable-skiplist`, else the B-tree (measured three times as fast as the skiplist, for puts and gets). Picker: `picker-tiered`, else
+//! Precedence. Memtable: `memtable-hash`, else `memtable-btree`, else `memtable-skiplist`, else the B-tree (measured three times as fast as the
+//! skiplist, for puts and gets). Picker: `picker-tiered`, else
 //! `picker-leveled`, else leveled. An explicit request beats the stock part, and of several requests for one slot the one named
 //! first here wins, so that every subset of the features, and all of them together, builds.
 
@@ -13,10 +14,16 @@ use terrace_wal::{AnyLog, CreateLog, LogKind, LogWriter};
 use crate::{Engine, Options, Parts};
 
 /// The memtable of [`DefaultParts`].
-#[cfg(any(feature = "memtable-btree", not(feature = "memtable-skiplist")))]
+#[cfg(feature = "memtable-hash")]
+pub type DefaultMemTable = terrace_memtable::HashMemTable;
+/// The memtable of [`DefaultParts`].
+#[cfg(all(
+    not(feature = "memtable-hash"),
+    any(feature = "memtable-btree", not(feature = "memtable-skiplist"))
+))]
 pub type DefaultMemTable = terrace_memtable::BTreeMemTable;
 /// The memtable of [`DefaultParts`].
-#[cfg(all(feature = "memtable-skiplist", not(feature = "memtable-btree")))]
+#[cfg(all(feature = "memtable-skiplist", not(any(feature = "memtable-hash", feature = "memtable-btree"))))]
 pub type DefaultMemTable = terrace_memtable::SkipListMemTable;
 
 /// The compaction policy of [`DefaultParts`].

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use terrace::{Engine, Options, StockLog, WriteBatch};
 use terrace_bloom::{BlockedBloom, Filter, FilterId, StandardBloom};
 use terrace_compaction::{CompactionPicker, LeveledPicker, TieredOptions, TieredPicker};
-use terrace_memtable::{BTreeMemTable, MemTable, SkipListMemTable};
+use terrace_memtable::{BTreeMemTable, HashMemTable, MemTable, SkipListMemTable};
 use terrace_sstable::{BlockTable, Compression, FilterOptions, QuickCache};
 use terrace_vfs::Vfs;
 use terrace_wal::{CreateLog, LogKind};
@@ -88,6 +88,8 @@ pub(super) fn factories() -> Vec<Box<dyn StoreFactory>> {
     add::<SkipListMemTable, TieredPicker>(&mut all);
     add::<BTreeMemTable, LeveledPicker>(&mut all);
     add::<BTreeMemTable, TieredPicker>(&mut all);
+    add::<HashMemTable, LeveledPicker>(&mut all);
+    add::<HashMemTable, TieredPicker>(&mut all);
     all
 }
 
@@ -268,7 +270,7 @@ mod tests {
     fn every_combination_is_there_once_and_the_stock_one_first() {
         let parts: Vec<Parts> = factories().iter().map(|factory| factory.parts()).collect();
         let distinct: BTreeSet<String> = parts.iter().map(|parts| format!("{parts:?}")).collect();
-        assert_eq!((parts.len(), distinct.len()), (72, 72));
+        assert_eq!((parts.len(), distinct.len()), (108, 108));
         let Parts { memtable, picker, log, filter, compression, .. } = parts[0];
         assert_eq!(
             [memtable, picker, log, filter, compression],

@@ -113,6 +113,8 @@ pub fn combinations() -> Vec<Combination> {
     use terrace_compaction::TieredPicker;
     #[cfg(feature = "preset")]
     use terrace_memtable::BTreeMemTable;
+    #[cfg(all(feature = "preset", feature = "memtable-hash"))]
+    use terrace_memtable::HashMemTable;
     #[cfg(all(feature = "preset", feature = "memtable-skiplist"))]
     use terrace_memtable::SkipListMemTable;
     vec![
@@ -124,5 +126,9 @@ pub fn combinations() -> Vec<Combination> {
         Combination::of::<SwapParts<SkipListMemTable, LeveledPicker>>("skiplist x leveled"),
         #[cfg(all(feature = "preset", feature = "memtable-skiplist", feature = "picker-tiered"))]
         Combination::of::<SwapParts<SkipListMemTable, TieredPicker>>("skiplist x tiered"),
+        #[cfg(all(feature = "preset", feature = "memtable-hash"))]
+        Combination::of::<SwapParts<HashMemTable, LeveledPicker>>("hash x leveled"),
+        #[cfg(all(feature = "preset", feature = "memtable-hash", feature = "picker-tiered"))]
+        Combination::of::<SwapParts<HashMemTable, TieredPicker>>("hash x tiered"),
     ]
 }

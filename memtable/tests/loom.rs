@@ -165,7 +165,25 @@ fn two_versions_of_one_key_are_both_found() {
     }
 }
 
+/// Both go into the chain below a newer one.
+fn two_late_versions_of_one_key_are_both_found() {
+    let table = table_of::<terrace_memtable::HashMemTable>(&["a"]);
+    insert(&*table, "a", 200);
+    let writer = spawn_insert(&table, "a");
+    insert(&*table, "a", 101);
+    writer.join().unwrap();
+    for seqno in [1, 100, 101, 200] {
+        let found = table.get(b"a", SeqNo::new(seqno)).expect("every version is found");
+        assert_eq!(found.seqno, SeqNo::new(seqno));
+    }
+}
+
 mod hash_alone {
+    #[test]
+    fn two_late_versions_of_one_key_are_both_found() {
+        super::explore(super::two_late_versions_of_one_key_are_both_found);
+    }
+
     #[test]
     fn two_inserts_beside_a_larger_table_both_last() {
         super::explore(super::two_inserts_beside_a_larger_table_both_last);

@@ -107,7 +107,7 @@ impl Store for RocksStore {
                 None => batch.delete(key),
             }
         }
-        named("write", self.db.write_opt(&batch, &durable(durability)))
+        named("write", self.db.write_opt(batch, &durable(durability)))
     }
 
     fn get(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> StoreResult<bool> {

@@ -204,6 +204,11 @@ impl Provenance {
         row.figure("stall_ms", "stall ms", millis(outcome.stall));
         stats_and_usage(&mut row, &outcome.stats, &outcome.usage);
         row.field("background_ops", outcome.background_ops);
+        if outcome.background_ops > 0 {
+            // Readers may be fast because the writer beside them is slow: both figures belong together.
+            let rate = outcome.background_ops as f64 / seconds / 1e3;
+            row.figure("background_kops_per_second", "writer kop/s", Cell::Float(rate, 1));
+        }
         row
     }
 

@@ -105,6 +105,8 @@ fn section(html: &mut String, results: &Results, workload: Workload) {
     } else {
         add("Read amplification, runs a look-up may ask", 1, &figure("read_amp"));
     }
+    add("The writer beside it, thousand records a second", 0, &figure("background_kops_per_second"));
+    add("Part of what the disk syncs by itself", 2, &figure("of_raw_sync"));
     add("Processor time, s", 2, &figure("processor_seconds"));
     add("Peak memory, MiB", 0, &figure("peak_mib"));
     let columns =

@@ -43,6 +43,9 @@ fn row(results: &Results, index: usize, workload: Workload) -> Row {
     }
     row.figure("processor_seconds", "cpu s", cell(figure("processor_seconds"), 2));
     row.figure("peak_mib", "peak MiB", cell(figure("peak_mib"), 0));
+    if let Some(rate) = figure("background_kops_per_second") {
+        row.figure("background_kops_per_second", "writer kop/s", cell(Some(rate), 1));
+    }
     if let Some(share) = figure("of_raw_sync") {
         row.figure("of_raw_sync", "of raw sync", cell(Some(share), 2));
     }

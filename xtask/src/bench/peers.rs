@@ -126,13 +126,14 @@ fn missing(peers: &[&Peer]) -> Result<(), String> {
     for peer in peers {
         for need in peer.needs.iter().filter(|need| !(need.is_there)()) {
             lines.push(format!("{} needs {}", peer.name, need.what));
-            packages.push(need.package);
+            if !packages.contains(&need.package) {
+                packages.push(need.package);
+            }
         }
     }
     if lines.is_empty() {
         return Ok(());
     }
-    packages.dedup();
     Err(format!(
         "{}, which this machine does not have (on Debian: apt-get install {})",
         lines.join("; "),

@@ -33,6 +33,7 @@ not end within ten minutes. Fails when one is not caught. Some twenty minutes fo
 
 /// A test that waits for ever has noticed something, too.
 const TIME_MAX: Duration = Duration::from_secs(600);
+const BUILD_TIME_MAX: Duration = Duration::from_secs(3600);
 
 fn run(mut parser: lexopt::Parser) -> Result<(), String> {
     let (mut list, mut filters) = (false, Vec::new());
@@ -129,7 +130,7 @@ impl Copy {
         // Suites of other flags do not throw away each other's builds.
         let target = if suite.flags.is_empty() { self.target.clone() } else { self.target.join("shuttle") };
         command.env("RUSTFLAGS", flags.trim()).env("CARGO_TARGET_DIR", target).env("RUST_BACKTRACE", "0");
-        let build = process_output(command_with(&command, "--no-run"), TIME_MAX)?;
+        let build = process_output(command_with(&command, "--no-run"), BUILD_TIME_MAX)?;
         if !build.success {
             return Err(format!("`{}` does not compile:\n{}", bug.name, tail(&build.text)));
         }

@@ -346,12 +346,13 @@ fn a_repair_that_crashed_anywhere_is_finished_by_the_next() {
             lose(mem, "CURRENT");
         }),
         ("a table and a log damaged", |mem| {
-            let (table, log) = (files(mem, ".sst").remove(0).0, files(mem, ".log").remove(0).0);
+            // The newest: older ones may be obsolete and not removed yet.
+            let (table, log) = (files(mem, ".sst").pop().unwrap().0, files(mem, ".log").pop().unwrap().0);
             mem.corrupt(&table, |bytes| bytes[20] ^= 1).unwrap();
             mem.corrupt(&log, |bytes| bytes[80] ^= 1).unwrap();
         }),
         ("manifest and a table damaged", |mem| {
-            let (table, manifest) = (files(mem, ".sst").remove(0).0, files(mem, "MANIFEST").remove(0).0);
+            let (table, manifest) = (files(mem, ".sst").pop().unwrap().0, files(mem, "MANIFEST").remove(0).0);
             mem.corrupt(&table, |bytes| bytes[20] ^= 1).unwrap();
             mem.corrupt(&manifest, |bytes| bytes[100] ^= 1).unwrap();
         }),

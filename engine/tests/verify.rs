@@ -175,3 +175,45 @@ fn an_open_database_is_locked_and_a_closed_one_is_left_as_it_is() {
     verify(&mem);
     assert_eq!(mem.files(), before);
 }
+
+#[test]
+fn an_open_database_verifies_while_it_is_written_to_flushed_and_compacted() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::builder(dir.path()).memtable_bytes(32 << 10).table_bytes(16 << 10);
+    let db = db.log_preallocate_bytes(1 << 16).log_bytes_max(1 << 18).open().unwrap();
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for writer in 0..2_u32 {
+            let (db, ended) = (&db, &ended);
+            scope.spawn(move || {
+                let keyspace = db.keyspace(["default", "other"][writer as usize]).unwrap();
+                for number in 0_u32.. {
+                    if ended.load(std::sync::atomic::Ordering::Relaxed) {
+                        return;
+                    }
+                    keyspace.put(format!("key {:05}", number * 7 % 5000), [b'v'; 100]).unwrap();
+                    match number % 20_000 {
+                        9_000 => db.flush().unwrap(),
+                        19_000 => db.compact().unwrap(),
+                        _ => {}
+                    }
+                }
+            });
+        }
+        let mut looked_at = 0;
+        let mut verified = Ok(());
+        // The writers fill it meanwhile, so it ends.
+        while looked_at < 600 && verified.is_ok() {
+            verified = match db.verify(|_| {}) {
+                Ok(report) if report.is_sound() => {
+                    looked_at += report.tables + report.logs;
+                    Ok(())
+                }
+                other => Err(format!("{other:?}")),
+            };
+        }
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        verified.unwrap();
+    });
+    assert!(db.verify(|_| {}).unwrap().is_sound());
+}

@@ -233,10 +233,10 @@ pub(super) const BUGS: &[Bug] = &[
         suites: ENGINE,
     },
     Bug {
-        name: "a compaction's table is removed while it is read",
-        file: "engine/src/version.rs",
-        right: "        self.obsolete.store(true, Ordering::Release);",
-        wrong: "        self.trash.throw(self.path.clone());",
+        name: "a compaction's inputs are removed before the manifest forgets them",
+        file: "engine/src/compact.rs",
+        right: "        self.record(&mut manifest, &mut edits)?;\n        let mut gone = Vec::new();",
+        wrong: "        for id in &task.inputs {\n            let _ = self.vfs.remove(&self.path_of(crate::names::FileName::Table(id.0)));\n        }\n        self.record(&mut manifest, &mut edits)?;\n        let mut gone = Vec::new();",
         suites: ENGINE,
     },
     Bug {
@@ -352,10 +352,10 @@ pub(super) const BUGS: &[Bug] = &[
         suites: MEMTABLE,
     },
     Bug {
-        name: "two inserts into one place of the skiplist: the second is lost",
+        name: "a look-up in the skiplist sees what is newer than its snapshot",
         file: "memtable/src/skiplist.rs",
-        right: "                if theirs.0.compare_exchange(after_address, node.0.as_ptr(), Release, Relaxed).is_ok() {",
-        wrong: "                if theirs.0.compare_exchange(after_address, node.0.as_ptr(), Release, Relaxed).is_ok() || level == 0 {",
+        right: "Target::of_key(InternalKey::seek_to(user_key, seqno))).1?;",
+        wrong: "Target::of_key(InternalKey::seek_to(user_key, seqno.max(SeqNo::MAX)))).1?;",
         suites: MEMTABLE,
     },
     Bug {

@@ -12,8 +12,11 @@
 //! What the false positive rate should be is a matter of theory, and the formulas for the two stock filters are here too:
 //! [`standard_rate`] and [`blocked_rate`].
 
+// Without a filter there are no bytes that it could read.
+#[cfg(any(feature = "standard", feature = "blocked"))]
 mod any_bytes;
 
+#[cfg(any(feature = "standard", feature = "blocked"))]
 pub use any_bytes::{check_filter_bytes, filter_seeds};
 
 use crate::{Filter, FilterError, KeyHash};

@@ -36,6 +36,9 @@ pub(crate) fn check(allow_dirty: bool) -> Result<(), String> {
     let workspace = Workspace::load()?;
     let mut command = process::cargo(&workspace.root);
     command.args(["package", "--workspace", "--offline"]);
+    // Cargo keeps what it unpacks of the packages under a name made of this folder and their versions: in a folder used before, it would
+    // check against sources of that time.
+    command.arg("--target-dir").arg(workspace.target.join(format!("package-{}", std::process::id())));
     for package in workspace.packages.iter().filter(|package| !package.publish) {
         command.args(["--exclude", &package.name]);
     }

@@ -4,14 +4,14 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to a person")]
 
 use std::process::ExitCode;
-use terrace::{Db, VerifyProgress};
+use terrace::Db;
 
 fn main() -> ExitCode {
     let Some(folder) = std::env::args_os().nth(1) else {
         eprintln!("usage: repair FOLDER");
         return ExitCode::from(2);
     };
-    let repaired = Db::builder(folder).create_if_missing(false).repair(tell);
+    let repaired = Db::builder(folder).create_if_missing(false).repair(|progress| eprint!("\r{progress} "));
     eprintln!();
     match repaired {
         Ok(report) => {
@@ -26,10 +26,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// One line that is written over.
-fn tell(progress: &VerifyProgress) {
-    let (done, total) = (progress.bytes_done >> 20, progress.bytes_total >> 20);
-    eprint!("\r{} of {} files, {done} of {total} MiB ", progress.files_done, progress.files_total);
 }

@@ -21,6 +21,13 @@ pub struct VerifyProgress {
     pub bytes_total: u64,
 }
 
+impl fmt::Display for VerifyProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (done, total) = (self.bytes_done >> 20, self.bytes_total >> 20);
+        write!(f, "{} of {} files, {done} of {total} MiB", self.files_done, self.files_total)
+    }
+}
+
 /// Something wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {

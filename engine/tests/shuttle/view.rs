@@ -1,32 +1,37 @@
 //! What readers see while the view is swapped below them.
 
 use shuttle::thread;
-use terrace::Durability;
+use terrace::{Db, Durability};
 
 use super::{explore, open, text};
+
+/// Runs `read` beside a writer that overwrites its key and flushes. Many reads, since the window is between two steps of one, and a flush takes
+/// thousands.
+fn while_overwritten_and_flushed(read: impl Fn(&Db, usize)) -> Db {
+    let db = open();
+    db.put("key", "0").unwrap();
+    let writer = {
+        let db = db.clone();
+        thread::spawn(move || {
+            db.put("key", "1").unwrap();
+            db.flush().unwrap();
+        })
+    };
+    (0..60).for_each(|step| read(&db, step));
+    writer.join().unwrap();
+    db
+}
 
 /// Invariant *view-before-number*: an older number must not meet a newer view, out of which a flush has dropped what it would see.
 #[test]
 fn a_read_finds_its_key_while_it_is_overwritten_and_flushed() {
     explore(200, || {
-        let db = open();
-        db.put("key", "0").unwrap();
-        let writer = {
-            let db = db.clone();
-            thread::spawn(move || {
-                db.put("key", "1").unwrap();
-                db.flush().unwrap();
-            })
-        };
-        let mut last = 0;
-        // Many, since the window is between two steps of one read, and a flush takes thousands.
-        for _ in 0..60 {
+        let last = std::cell::Cell::new(0);
+        let db = while_overwritten_and_flushed(|db, _| {
             let value = text(db.get("key").unwrap()).expect("a key that is always there is always found");
             let value = value.parse().unwrap();
-            assert!(last <= value, "a later read saw an older value");
-            last = value;
-        }
-        writer.join().unwrap();
+            assert!(last.replace(value) <= value, "a later read saw an older value");
+        });
         assert_eq!(text(db.get("key").unwrap()).as_deref(), Some("1"));
     });
 }
@@ -34,24 +39,14 @@ fn a_read_finds_its_key_while_it_is_overwritten_and_flushed() {
 #[test]
 fn an_iterator_finds_its_key_while_it_is_overwritten_and_flushed() {
     explore(8000, || {
-        let db = open();
-        db.put("key", "0").unwrap();
-        let writer = {
-            let db = db.clone();
-            thread::spawn(move || {
-                db.put("key", "1").unwrap();
-                db.flush().unwrap();
-            })
-        };
-        // Many, and one step of each, since the window is in the making of an iterator.
-        for step in 0..60 {
+        // One step of each, since the window is in the making of an iterator.
+        while_overwritten_and_flushed(|db, step| {
             let found = match step % 2 {
                 0 => db.iter().next(),
                 _ => db.iter().next_back(),
             };
             assert!(found.transpose().unwrap().is_some(), "a key that is always there is always met");
-        }
-        writer.join().unwrap();
+        });
     });
 }
 

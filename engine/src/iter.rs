@@ -14,7 +14,7 @@ use crate::tree::Tree;
 use crate::version::View;
 use crate::{Error, Parts, Result};
 
-/// Read-ahead of an iterator that walks forward, in bytes.
+/// The most read-ahead of an iterator that walks forward, in bytes.
 const READAHEAD_BYTES: usize = 256 << 10;
 
 type KeyValue = (Bytes, Bytes);
@@ -38,7 +38,7 @@ pub struct Pinned {
 /// returns that error for ever, so a loop must end at the first `Err` (`?` does, and so does collecting into a `Result`).
 ///
 /// Cost: the first step is a seek in every memtable and run; a step after it O(log runs) at worst, one comparison mostly; a key is copied, a
-/// value shared with its block.
+/// value shared with its block. [`Iter::next_ref`] lends both instead.
 pub struct Iter<P: Parts> {
     state: State<P>,
 }
@@ -59,9 +59,13 @@ struct Open<P: Parts> {
     front_placed: bool,
     front: Option<MergeCursor<Source<P>>>,
     back: Option<MergeCursor<Source<P>>>,
-    /// The last key given out at the front; what is at or below it is behind.
+    /// The last key passed at the front; what is at or below it is behind.
     front_key: Option<Vec<u8>>,
+    /// Whether the front still stands on what it gave out last.
+    front_stands: bool,
+    /// The last key passed at the back, and its value.
     back_key: Option<Vec<u8>>,
+    back_value: Bytes,
     done: bool,
 }
 
@@ -136,7 +140,9 @@ impl<P: Parts> Iter<P> {
             front: None,
             back: None,
             front_key: None,
+            front_stands: false,
             back_key: None,
+            back_value: Bytes::new(),
             done: false,
         };
         Iter { state: State::Open(Box::new(open)) }
@@ -165,19 +171,37 @@ impl<P: Parts> Iter<P> {
         }
     }
 
-    fn step(
-        &mut self,
-        step: impl FnOnce(&mut Open<P>) -> Result<Option<KeyValue>>,
-    ) -> Option<Result<KeyValue>> {
-        match &mut self.state {
-            State::Failed(error) => Some(Err(error.clone())),
-            State::Open(open) => match step(open) {
-                Ok(found) => found.map(Ok),
-                Err(error) => {
-                    self.state = State::Failed(error.clone());
-                    Some(Err(error))
-                }
+    /// As [`Iterator::next`], but lends key and value instead of handing them out: nothing is allocated or copied. The borrow ends with the next
+    /// step.
+    pub fn next_ref(&mut self) -> Option<Result<(&[u8], &[u8])>> {
+        self.step(Open::next, Open::front)
+    }
+
+    /// As [`DoubleEndedIterator::next_back`], but lends key and value. The borrow ends with the next step.
+    pub fn next_back_ref(&mut self) -> Option<Result<(&[u8], &[u8])>> {
+        self.step(Open::next_back, Open::back)
+    }
+
+    /// Moves, then shows what is stood on if that is anything.
+    fn step<'a, T: 'a>(
+        &'a mut self,
+        moves: impl FnOnce(&mut Open<P>) -> Result<bool>,
+        shows: impl FnOnce(&'a Open<P>) -> Option<T>,
+    ) -> Option<Result<T>> {
+        let moved = match &mut self.state {
+            State::Failed(error) => Err(error.clone()),
+            State::Open(open) => moves(open),
+        };
+        match moved {
+            Ok(false) => None,
+            Ok(true) => match &self.state {
+                State::Open(open) => shows(open).map(Ok),
+                State::Failed(_) => None,
             },
+            Err(error) => {
+                self.state = State::Failed(error.clone());
+                Some(Err(error))
+            }
         }
     }
 }
@@ -199,6 +223,7 @@ impl<P: Parts> Open<P> {
         };
         self.start = if below { self.lower.clone() } else { Bound::Included(key.to_vec()) };
         self.front_key = None;
+        self.front_stands = false;
         self.front_placed = false;
         self.done = false;
     }
@@ -240,122 +265,128 @@ impl<P: Parts> Open<P> {
         Ok(())
     }
 
-    fn above_upper(&self, key: &[u8]) -> bool {
-        let bounded = match &self.upper {
-            Bound::Included(upper) => key > upper.as_slice(),
-            Bound::Excluded(upper) => key >= upper.as_slice(),
-            Bound::Unbounded => false,
-        };
-        bounded || self.back_key.as_ref().is_some_and(|back| key >= back.as_slice())
-    }
-
-    fn below_lower(&self, key: &[u8]) -> bool {
-        let bounded = match &self.lower {
-            Bound::Included(lower) => key < lower.as_slice(),
-            Bound::Excluded(lower) => key <= lower.as_slice(),
-            Bound::Unbounded => false,
-        };
-        bounded || self.front_key.as_ref().is_some_and(|front| key <= front.as_slice())
-    }
-
-    fn next(&mut self) -> Result<Option<KeyValue>> {
+    /// Moves the front to the first key after the last one given out whose newest visible version is a value. False at the end.
+    fn next(&mut self) -> Result<bool> {
         if self.done {
-            return Ok(None);
+            return Ok(false);
         }
         self.shared.check_open()?;
         if !self.front_placed {
             self.place_front()?;
         }
-        let Some(mut cursor) = self.front.take() else { return Ok(None) };
-        let found = self.next_visible(&mut cursor)?;
-        self.front = Some(cursor);
-        self.done = found.is_none();
-        Ok(found)
-    }
-
-    /// The first key after the last one given out whose newest visible version is a value.
-    fn next_visible(&mut self, cursor: &mut MergeCursor<Source<P>>) -> Result<Option<KeyValue>> {
-        let mut passed = self.front_key.take();
+        let Some(cursor) = &mut self.front else { return Ok(false) };
+        // Not before now: whoever asks for ten keys shall not pay for a step to the eleventh, which may be in another block.
+        if self.front_stands {
+            self.front_stands = false;
+            cursor.next()?;
+        }
         while let Some(entry) = cursor.current() {
             let key = entry.key;
-            let seen = passed.as_ref().is_some_and(|passed| passed.as_slice() == key.user_key);
+            let seen = self.front_key.as_ref().is_some_and(|passed| passed.as_slice() == key.user_key);
             if seen || key.seqno > self.seqno {
                 cursor.next()?;
                 continue;
             }
-            if self.above_upper(key.user_key) {
+            if is_above(key.user_key, &self.upper, self.back_key.as_deref()) {
                 break;
             }
-            let mut buffer = passed.unwrap_or_default();
-            buffer.clear();
-            buffer.extend_from_slice(key.user_key);
+            let passed = self.front_key.get_or_insert_default();
+            passed.clear();
+            passed.extend_from_slice(key.user_key);
             if key.kind == Kind::Put {
-                let found = (Bytes::copy_from_slice(key.user_key), cursor.value_bytes());
-                self.front_key = Some(buffer);
-                cursor.next()?;
-                return Ok(Some(found));
+                self.front_stands = true;
+                return Ok(true);
             }
-            passed = Some(buffer);
             cursor.next()?;
         }
-        self.front_key = passed;
-        Ok(None)
+        self.done = true;
+        Ok(false)
     }
 
-    fn next_back(&mut self) -> Result<Option<KeyValue>> {
+    /// What the front stands on.
+    fn front(&self) -> Option<(&[u8], &[u8])> {
+        let entry = self.front.as_ref()?.current()?;
+        Some((entry.key.user_key, entry.value))
+    }
+
+    /// Backward, the versions of a key come oldest first: the last one at or below the sequence number is the one to see. The cursor has then gone past it.
+    fn next_back(&mut self) -> Result<bool> {
         if self.done {
-            return Ok(None);
+            return Ok(false);
         }
         self.shared.check_open()?;
         if self.back.is_none() {
             self.place_back()?;
         }
-        let Some(mut cursor) = self.back.take() else { return Ok(None) };
-        let found = self.previous_visible(&mut cursor)?;
-        self.back = Some(cursor);
-        self.done = found.is_none();
-        Ok(found)
-    }
-
-    /// Backward, the versions of a key come oldest first: the last one at or below the sequence number is the one to see.
-    fn previous_visible(&mut self, cursor: &mut MergeCursor<Source<P>>) -> Result<Option<KeyValue>> {
-        let mut group: Vec<u8> = Vec::new();
-        loop {
-            let Some(entry) = cursor.current() else { return Ok(None) };
-            if self.below_lower(entry.key.user_key) {
-                return Ok(None);
+        let Some(cursor) = &mut self.back else { return Ok(false) };
+        while let Some(entry) = cursor.current() {
+            if is_below(entry.key.user_key, &self.lower, self.front_key.as_deref()) {
+                break;
             }
+            let group = self.back_key.get_or_insert_default();
             group.clear();
             group.extend_from_slice(entry.key.user_key);
-            let mut newest: Option<(Kind, Bytes)> = None;
+            let mut newest: Option<Kind> = None;
             while let Some(entry) = cursor.current()
                 && entry.key.user_key == group.as_slice()
             {
                 if entry.key.seqno <= self.seqno {
-                    newest = Some((entry.key.kind, cursor.value_bytes()));
+                    newest = Some(entry.key.kind);
+                    self.back_value = cursor.value_bytes();
                 }
                 cursor.prev()?;
             }
-            if let Some((Kind::Put, value)) = newest {
-                let key = Bytes::copy_from_slice(&group);
-                self.back_key = Some(group);
-                return Ok(Some((key, value)));
+            if newest == Some(Kind::Put) {
+                return Ok(true);
             }
         }
+        self.done = true;
+        Ok(false)
     }
+
+    /// What the back has given out last.
+    fn back(&self) -> Option<(&[u8], &[u8])> {
+        Some((self.back_key.as_deref()?, &self.back_value))
+    }
+}
+
+/// Whether a key is behind the upper end of the range, or at or behind the last key given out at the back.
+fn is_above(key: &[u8], upper: &Bound<Vec<u8>>, back: Option<&[u8]>) -> bool {
+    let bounded = match upper {
+        Bound::Included(upper) => key > upper.as_slice(),
+        Bound::Excluded(upper) => key >= upper.as_slice(),
+        Bound::Unbounded => false,
+    };
+    bounded || back.is_some_and(|back| key >= back)
+}
+
+/// Whether a key is before the lower end of the range, or at or before the last key given out at the front.
+fn is_below(key: &[u8], lower: &Bound<Vec<u8>>, front: Option<&[u8]>) -> bool {
+    let bounded = match lower {
+        Bound::Included(lower) => key < lower.as_slice(),
+        Bound::Excluded(lower) => key <= lower.as_slice(),
+        Bound::Unbounded => false,
+    };
+    bounded || front.is_some_and(|front| key <= front)
 }
 
 impl<P: Parts> Iterator for Iter<P> {
     type Item = Result<KeyValue>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step(Open::next)
+        self.step(Open::next, |open| {
+            let cursor = open.front.as_ref()?;
+            let key = cursor.current()?.key.user_key;
+            Some((Bytes::copy_from_slice(key), cursor.value_bytes()))
+        })
     }
 }
 
 impl<P: Parts> DoubleEndedIterator for Iter<P> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.step(Open::next_back)
+        self.step(Open::next_back, |open| {
+            Some((Bytes::copy_from_slice(open.back_key.as_deref()?), open.back_value.clone()))
+        })
     }
 }
 

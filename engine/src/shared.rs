@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use terrace_entry::SeqNo;
 use terrace_sstable::BlockCache;
 use terrace_vfs::{FileLock, Vfs};
@@ -19,7 +19,7 @@ use crate::seam::executor::{Executor, Lane, Step};
 use crate::snapshot::Snapshots;
 use crate::stats::Counters;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::sync::{ArcSwap, Mutex, MutexGuard, PoisonError};
+use crate::sync::{ArcSwap, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::trash::Trash;
 use crate::tree::Tree;
 use crate::{Error, Options, Parts, RecoverySummary, Result};

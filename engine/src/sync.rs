@@ -4,11 +4,13 @@
 //! they are shuttle's, which runs all threads on one and decides at each use of a primitive who goes on; the
 //! scenarios in `tests/shuttle` then try many interleavings (`cargo xtask concurrency`).
 //!
-//! `Arc` and `OnceLock` stay the standard library's: nobody waits in them, and no order of threads depends on
+//! `Arc` stays the standard library's, and under shuttle `OnceLock`: nobody waits in them, and no order of threads depends on
 //! them. Counters that only people read (`stats.rs`, `histogram.rs`) stay out too.
 //!
 //! With `--cfg thread_sanitizer` they are the standard library's with an atomic beside each (`cargo xtask sanitize --thread`).
 
+#[cfg(any(shuttle, not(thread_sanitizer)))]
+pub(crate) use std::sync::OnceLock;
 #[cfg(not(any(shuttle, thread_sanitizer)))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(not(shuttle))]
@@ -20,7 +22,7 @@ pub(crate) use {
 };
 
 #[cfg(all(thread_sanitizer, not(shuttle)))]
-pub(crate) use told::{Condvar, Mutex, MutexGuard};
+pub(crate) use told::{Condvar, Mutex, MutexGuard, OnceLock};
 
 #[cfg(shuttle)]
 pub(crate) use {
@@ -75,7 +77,7 @@ mod modelled {
 #[cfg(all(thread_sanitizer, not(shuttle)))]
 mod told {
     use std::ops::{Deref, DerefMut};
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     use std::sync::{LockResult, PoisonError};
     use std::time::Duration;
 
@@ -121,6 +123,34 @@ mod told {
     impl<T> DerefMut for MutexGuard<'_, T> {
         fn deref_mut(&mut self) -> &mut T {
             self.inner.as_mut().expect("a guard in use holds its lock")
+        }
+    }
+
+    /// Shows its value to others when `set` is done with it, and not a moment before.
+    #[derive(Debug)]
+    pub(crate) struct OnceLock<T> {
+        inner: std::sync::OnceLock<T>,
+        is_set: AtomicBool,
+    }
+
+    impl<T> OnceLock<T> {
+        pub(crate) const fn new() -> Self {
+            OnceLock { inner: std::sync::OnceLock::new(), is_set: AtomicBool::new(false) }
+        }
+
+        pub(crate) fn get(&self) -> Option<&T> {
+            if self.is_set.load(Ordering::Acquire) { self.inner.get() } else { None }
+        }
+
+        pub(crate) fn set(&self, value: T) -> Result<(), T> {
+            let set = self.inner.set(value);
+            if set.is_ok() {
+                self.is_set.store(true, Ordering::Release);
+            }
+            while !self.is_set.load(Ordering::Acquire) {
+                std::hint::spin_loop();
+            }
+            set
         }
     }
 

@@ -229,6 +229,42 @@ fn iterator_seeks_both_ways_within_its_range() {
 }
 
 #[test]
+fn lent_pairs_are_those_handed_out_and_seek_forgets_the_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = small(dir.path()).open().unwrap();
+    for key in 0..500 {
+        db.put(format!("{key:03}"), format!("old {key}")).unwrap();
+    }
+    db.flush().unwrap();
+    for key in (0..500).step_by(3) {
+        db.put(format!("{key:03}"), format!("new {key}")).unwrap();
+        db.delete(format!("{:03}", key + 1)).unwrap();
+    }
+    let handed: Vec<_> = db.iter().map(Result::unwrap).collect();
+    assert_eq!(handed.len(), 333);
+    let (mut iter, mut lent) = (db.iter(), Vec::new());
+    while let Some(pair) = iter.next_ref() {
+        let (key, value) = pair.unwrap();
+        lent.push((key.to_vec().into(), value.to_vec().into()));
+    }
+    assert_eq!(lent, handed);
+    assert!(iter.next_ref().is_none() && iter.next().is_none() && iter.next_back_ref().is_none());
+    let (mut iter, mut lent) = (db.iter(), Vec::new());
+    while let Some(pair) = iter.next_back_ref() {
+        let (key, value) = pair.unwrap();
+        lent.push((key.to_vec().into(), value.to_vec().into()));
+    }
+    lent.reverse();
+    assert_eq!(lent, handed);
+    // Standing on a key and sought to it again, it is given out again.
+    let mut iter = db.iter();
+    for _ in 0..2 {
+        iter.seek("300");
+        assert_eq!(iter.next_ref().unwrap().unwrap(), (&b"300"[..], &b"new 300"[..]));
+    }
+}
+
+#[test]
 fn obsolete_files_go_when_nothing_needs_them() {
     let dir = tempfile::tempdir().unwrap();
     let db = small(dir.path()).open().unwrap();

@@ -144,7 +144,8 @@ pub struct OpenTable<C> {
 pub struct CursorOptions {
     /// Whether blocks that it reads go into the cache. Compaction and long scans say no.
     pub fill_cache: bool,
-    /// Bytes to read at once when it walks forward over blocks that are not cached; zero reads block by block.
+    /// The most bytes to read at once when it walks forward over blocks that are not cached: reads begin with one block and double. Zero
+    /// reads block by block.
     pub readahead_bytes: usize,
 }
 

@@ -277,6 +277,7 @@ fn later_format_version_names_both_versions() {
 struct Watched {
     inner: Arc<dyn ReadFile>,
     reads: AtomicUsize,
+    bytes: AtomicUsize,
     /// Reads at or after this offset fail.
     fails_from: AtomicUsize,
 }
@@ -285,11 +286,16 @@ impl Watched {
     fn reads(&self) -> usize {
         self.reads.swap(0, Ordering::Relaxed)
     }
+
+    fn bytes(&self) -> usize {
+        self.bytes.swap(0, Ordering::Relaxed)
+    }
 }
 
 impl ReadFile for Watched {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> terrace_vfs::Result<()> {
         self.reads.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(buf.len(), Ordering::Relaxed);
         if offset as usize >= self.fails_from.load(Ordering::Relaxed) {
             let source = std::io::Error::other("told to");
             return Err(terrace_vfs::Error::new(terrace_vfs::Operation::Read, self.path(), source).at(offset));
@@ -312,6 +318,7 @@ fn watched<C: BlockCache>(versions: &[OwnedVersion]) -> (Arc<Watched>, Arc<Block
     let file = Arc::new(Watched {
         inner: fixture.file(),
         reads: AtomicUsize::new(0),
+        bytes: AtomicUsize::new(0),
         fails_from: AtomicUsize::new(usize::MAX),
     });
     let cache = Arc::new(C::new(1 << 20));
@@ -319,6 +326,7 @@ fn watched<C: BlockCache>(versions: &[OwnedVersion]) -> (Arc<Watched>, Arc<Block
         OpenTable { file: Arc::clone(&file) as Arc<dyn ReadFile>, file_number: 3, cache: Arc::clone(&cache) };
     let table = BlockTableReader::open(source).unwrap();
     file.reads();
+    file.bytes();
     (file, Arc::new(table), cache)
 }
 
@@ -345,7 +353,9 @@ fn readahead_reads_seldom_and_nothing_twice() {
     let versions = many_versions();
     let (file, table, _) = watched::<NullCache>(&versions);
     let blocks = table.properties().data_blocks as usize;
-    for (readahead_bytes, reads_max) in [(0, blocks), (1000, blocks / 3), (1 << 20, 2)] {
+    let doublings = blocks.ilog2() as usize;
+    let limits = [(0, blocks), (1000, blocks / 3 + 2), (1 << 20, doublings + 2)];
+    for (readahead_bytes, reads_max) in limits {
         let mut cursor = Arc::clone(&table).cursor(CursorOptions { fill_cache: false, readahead_bytes });
         let mut seen = 0;
         cursor.seek_to_first().unwrap();
@@ -354,8 +364,25 @@ fn readahead_reads_seldom_and_nothing_twice() {
             cursor.next().unwrap();
         }
         assert_eq!(seen, versions.len());
-        let reads = file.reads();
+        let (reads, bytes) = (file.reads(), file.bytes());
         assert!(reads <= reads_max, "{reads} reads with a readahead of {readahead_bytes}");
+        assert!(bytes as u64 <= table.properties().file_bytes, "{bytes} bytes with {readahead_bytes}");
+    }
+}
+
+#[test]
+fn readahead_reads_at_most_thrice_what_a_short_scan_needs() {
+    let versions = many_versions();
+    let (file, table, _) = watched::<NullCache>(&versions);
+    for steps in 0..versions.len() {
+        let read_by = |readahead_bytes| {
+            let mut cursor = Arc::clone(&table).cursor(CursorOptions { fill_cache: false, readahead_bytes });
+            cursor.seek_to_first().unwrap();
+            (0..steps).for_each(|_| cursor.next().unwrap());
+            file.bytes()
+        };
+        let (needed, read) = (read_by(0), read_by(1 << 20));
+        assert!(read <= 3 * needed, "{read} bytes for {needed} after {steps} steps");
     }
 }
 

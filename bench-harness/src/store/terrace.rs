@@ -196,10 +196,13 @@ impl<P: terrace::Parts> Store for TerraceStore<P> {
     }
 
     fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<usize> {
+        let mut iter = self.engine.range(from..);
         let mut shown = 0;
-        for pair in self.engine.range(from..).take(count) {
+        while shown < count
+            && let Some(pair) = iter.next_ref()
+        {
             let (key, value) = named("scan", pair)?;
-            visit(&key, &value);
+            visit(key, value);
             shown += 1;
         }
         Ok(shown)
@@ -210,12 +213,12 @@ impl<P: terrace::Parts> Store for TerraceStore<P> {
         let mut shown = 0;
         loop {
             let pair = match direction {
-                Direction::Forward => iter.next(),
-                Direction::Backward => iter.next_back(),
+                Direction::Forward => iter.next_ref(),
+                Direction::Backward => iter.next_back_ref(),
             };
             let Some(pair) = pair else { return Ok(shown) };
             let (key, value) = named("scan", pair)?;
-            visit(&key, &value);
+            visit(key, value);
             shown += 1;
         }
     }

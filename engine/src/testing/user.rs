@@ -152,7 +152,14 @@ impl<P: Parts> World<P> {
         let mut random = Random::new(seed);
         loop {
             let back = random.percent(50);
-            let found = if back { iter.next_back() } else { iter.next() };
+            let handed = |pair: (bytes::Bytes, bytes::Bytes)| (pair.0.to_vec(), pair.1.to_vec());
+            let lent = |(key, value): (&[u8], &[u8])| (key.to_vec(), value.to_vec());
+            let found = match (back, random.percent(50)) {
+                (false, false) => iter.next().map(|found| found.map(handed)),
+                (false, true) => iter.next_ref().map(|found| found.map(lent)),
+                (true, false) => iter.next_back().map(|found| found.map(handed)),
+                (true, true) => iter.next_back_ref().map(|found| found.map(lent)),
+            };
             if random.percent(30) {
                 self.machine.executor.run_one();
             }
@@ -160,7 +167,6 @@ impl<P: Parts> World<P> {
             let Some(found) = self.settle(found.transpose())? else {
                 return self.stays_failed(iter.next());
             };
-            let found = found.map(|(key, value)| (key.to_vec(), value.to_vec()));
             if certain {
                 equal("a range from both ends", &found, &wanted)?;
             }

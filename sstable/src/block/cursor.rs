@@ -1,7 +1,8 @@
 //! Walks a table block by block.
 //!
-//! A block comes from the cache, or from the window (what the last read of the file brought), or by a new read. Walking forward with
-//! `readahead_bytes` a read takes as many whole blocks as fit into that; any other read takes one. The buffer of the window is used
+//! A block comes from the cache, or from the window (what the last read of the file brought), or by a new read. Walking forward, a
+//! read takes as many whole blocks as fit into twice what the read before it took, up to `readahead_bytes`; the first, and any other read, takes one block. So a
+//! short scan reads little more than it uses, and a long one reads seldom. The buffer of the window is used
 //! again for the next read when nobody shares it any more, since fresh pages and zeroing them cost more than
 //! the copy out of the page cache.
 //!
@@ -33,6 +34,8 @@ pub struct BlockTableCursor<C, F: FilterSet = StockFilters> {
     number: usize,
     walk: BlockWalk,
     window: Window,
+    /// What the next read may take if it is of the next block.
+    ahead_bytes: usize,
 }
 
 /// What one read of the file brought.
@@ -118,7 +121,14 @@ impl<C: BlockCache, F: FilterSet> Cursor for BlockTableCursor<C, F> {
 
 impl<C, F: FilterSet> BlockTableCursor<C, F> {
     pub(super) fn new(table: Arc<BlockTableReader<C, F>>, options: CursorOptions) -> Self {
-        BlockTableCursor { table, options, number: 0, walk: BlockWalk::new(), window: Window::default() }
+        BlockTableCursor {
+            table,
+            options,
+            number: 0,
+            walk: BlockWalk::new(),
+            window: Window::default(),
+            ahead_bytes: 0,
+        }
     }
 }
 
@@ -174,8 +184,12 @@ impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
         if let Some(block) = self.table.cache().get(key) {
             return Ok(block);
         }
+        if !ahead {
+            self.ahead_bytes = 0;
+        }
         if !self.window.blocks.contains(&number) {
-            let end = if ahead { self.readahead_end(number) } else { number + 1 };
+            let end = self.readahead_end(number);
+            self.ahead_bytes = (2 * self.ahead_bytes.max(handle.len)).min(self.options.readahead_bytes);
             if self.options.fill_cache && end == number + 1 {
                 // Its own buffer, which the cache will keep and count.
                 return self.table.read_into_cache(handle);
@@ -199,12 +213,12 @@ impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
         Ok(block)
     }
 
-    /// One past the last block that a read of `readahead_bytes` from block `number` on brings whole; at least one.
+    /// One past the last block that a read of `ahead_bytes` from block `number` on brings whole; at least one.
     fn readahead_end(&self, number: usize) -> usize {
         let index = &self.table.index;
         let mut bytes = index.handle(number).len;
         let mut end = number + 1;
-        while end < index.len() && bytes + index.handle(end).len <= self.options.readahead_bytes {
+        while end < index.len() && bytes + index.handle(end).len <= self.ahead_bytes {
             bytes += index.handle(end).len;
             end += 1;
         }

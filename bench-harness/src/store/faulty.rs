@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How a store lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lie {
+    /// Not at all.
+    Nothing,
     /// Forgets the write of this number.
     LosesWrite(u64),
     /// Flips a bit in each value read.
@@ -24,28 +26,30 @@ pub(crate) enum Lie {
     OvercountsScans,
     /// Shows each entry of a scan twice.
     RepeatsEntries,
+    /// Flips a bit in the last value of the first whole scan, and in no other.
+    ChangesFirstScan,
     /// Deletes nothing.
     KeepsDeleted,
     /// Forgets everything when it is closed.
     ForgetsOnClose,
 }
 
-#[derive(Debug)]
 pub(crate) struct FaultyStore {
     inner: Box<dyn Store>,
     lie: Lie,
     writes: Arc<AtomicU64>,
-}
-
-impl std::fmt::Debug for dyn Store {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Store")
-    }
+    scans: AtomicU64,
+    /// Called before each whole scan with its number.
+    pub(crate) before_scan: Option<Box<dyn Fn(u64) + Send + Sync>>,
 }
 
 impl FaultyStore {
     pub(crate) fn new(lie: Lie) -> Self {
-        FaultyStore { inner: Box::new(MemoryStore::default()), lie, writes: Arc::default() }
+        Self::over(Box::new(MemoryStore::default()), lie, Arc::default())
+    }
+
+    fn over(inner: Box<dyn Store>, lie: Lie, writes: Arc<AtomicU64>) -> Self {
+        FaultyStore { inner, lie, writes, scans: AtomicU64::new(0), before_scan: None }
     }
 
     fn loses_this(&self) -> bool {
@@ -102,14 +106,21 @@ impl Store for FaultyStore {
     }
 
     fn scan_all(&self, direction: Direction, visit: &mut Visitor<'_>) -> StoreResult<u64> {
+        let scan = self.scans.fetch_add(1, Ordering::Relaxed);
+        self.before_scan.iter().for_each(|notice| notice(scan));
         let count = self.inner.scan_all(direction, &mut |_, _| {})?;
         let shortens = matches!(self.lie, Lie::EndsScansEarly | Lie::OvercountsScans);
         let last = if shortens { count.saturating_sub(1) } else { count };
         let times = if self.lie == Lie::RepeatsEntries { 2 } else { 1 };
+        let changes = self.lie == Lie::ChangesFirstScan && scan == 0;
         let (mut met, mut seen) = (0, 0);
         self.inner.scan_all(direction, &mut |key, value| {
+            let mut value = value.to_vec();
+            if changes && met + 1 == last {
+                value[0] ^= 1;
+            }
             if met < last {
-                (0..times).for_each(|_| visit(key, value));
+                (0..times).for_each(|_| visit(key, &value));
                 seen += times;
             }
             met += 1;
@@ -162,6 +173,6 @@ impl StoreFactory for FaultyFactory {
             _ => dir.to_path_buf(),
         };
         let inner = self.inner.open(&dir, settings)?;
-        Ok(Box::new(FaultyStore { inner, lie: self.lie, writes: Arc::clone(&self.writes) }))
+        Ok(Box::new(FaultyStore::over(inner, self.lie, Arc::clone(&self.writes))))
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A measured run begins in a known state. After an unmeasured load the store is flushed and its background work has come to rest, for a
 //! store with debts would pay them while something else is measured. After a measured run that wrote, the time to come to rest again is
-//! reported apart from the run's own, and amplifications are read at rest.
+//! reported apart from the run's own, and amplifications are read at rest. What whole scans saw is confirmed by a checked pass after all clocks
+//! have stopped.
 
 use crate::ledger::Ledger;
 use crate::meter::{self, Latency, Progress, Usage};
@@ -10,7 +11,7 @@ use crate::mixgraph::HotRanges;
 use crate::random::{Rng, Shuffle, Zipf};
 use crate::record::{KEY_BYTES_MIN, RecordShape, VALUE_BYTES_MIN};
 use crate::store::{Direction, Durability, Store, StoreError, StoreStats};
-use crate::workload::client::{Client, Done};
+use crate::workload::client::{Client, Done, Pass};
 use crate::workload::{Choice, Config, Op, Source, Workload};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -199,7 +200,11 @@ pub fn run(
     }
     let drain = drain_start.elapsed();
     session.inserted = sum.inserted.max(session.inserted);
+    let usage = usage.end();
     let stats = store.stats();
+    if let Some(direction) = workload.whole_scan() {
+        confirm(session, store, direction, &sum.passes)?;
+    }
     Ok(Outcome {
         ops: sum.latency.count(),
         records: sum.records,
@@ -207,12 +212,28 @@ pub fn run(
         elapsed,
         drain,
         latency: std::mem::take(&mut sum.latency),
-        usage: usage.end(),
+        usage,
         stall: stats.stall.map(|after| after.saturating_sub(stall_before.unwrap_or_default())),
         stats,
         background_ops: sum.background_ops,
         live_bytes: session.live_bytes(),
     })
+}
+
+/// Checks that what whole scans saw is what was acknowledged.
+fn confirm(
+    session: &Session,
+    store: &dyn Store,
+    direction: Direction,
+    passes: &[Pass],
+) -> Result<(), BenchError> {
+    let rank_of = |index| session.rank_of(index);
+    let client = client(session, store, &rank_of, Durability::PageCache, false);
+    let checked = client.check_all(direction)?;
+    match passes.iter().all(|pass| *pass == checked) {
+        true => Ok(()),
+        false => Err(BenchError::wrong(b"", "a scan that shows something else the second time")),
+    }
 }
 
 /// Goes through a store that is at rest and checks that it holds just what was acknowledged; returns how many records those are.
@@ -222,8 +243,8 @@ pub fn run(
 /// The store's, or [`BenchError::Wrong`] at the first wrong answer.
 pub fn check_all(session: &Session, store: &dyn Store) -> Result<u64, BenchError> {
     let rank_of = |index| session.rank_of(index);
-    let mut client = client(session, store, &rank_of, Durability::PageCache, false);
-    Ok(client.execute(Op::ScanAll(Direction::Forward))?.records)
+    let client = client(session, store, &rank_of, Durability::PageCache, false);
+    Ok(client.check_all(Direction::Forward)?.records)
 }
 
 fn client<'a>(
@@ -243,6 +264,8 @@ fn client<'a>(
         key: Vec::new(),
         value: Vec::new(),
         batch: Vec::new(),
+        shown: Vec::new(),
+        shown_lens: Vec::new(),
     }
 }
 
@@ -318,6 +341,8 @@ struct Sum {
     bytes: u64,
     inserted: u64,
     background_ops: u64,
+    /// What each whole scan saw.
+    passes: Vec<Pass>,
 }
 
 fn run_threads(
@@ -344,6 +369,7 @@ fn run_threads(
         sum.latency.merge(&part.latency);
         sum.records += part.records;
         sum.bytes += part.bytes;
+        sum.passes.extend(part.passes);
     }
     sum.inserted = fronts.iter().map(|front| front.load(Ordering::Acquire)).max().unwrap_or(0);
     Ok(sum)
@@ -372,6 +398,9 @@ impl Shared<'_> {
         let others_write =
             !self.plan.workload.only_reads() && (threads > 1 || self.plan.workload.has_background_writer());
         let mut client = client(session, self.store, &rank_of, self.plan.durability, others_write);
+        if let Some(direction) = self.plan.workload.whole_scan() {
+            return self.scan_all(&client, direction);
+        }
         let mut source = self.plan.source(session, thread);
         let mut sum = Sum::default();
         let mut unreported = 0;
@@ -379,10 +408,7 @@ impl Shared<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 break;
             }
-            let op = match self.plan.workload.whole_scan() {
-                Some(direction) => Op::ScanAll(direction),
-                None => source.next(self.front(), rank_of),
-            };
+            let op = source.next(self.front(), rank_of);
             let Done { latency, records, bytes } = match client.execute(op) {
                 Ok(done) => done,
                 Err(error) => {
@@ -402,6 +428,15 @@ impl Shared<'_> {
             }
         }
         self.progress.add(unreported);
+        Ok(sum)
+    }
+
+    /// One client thread whose work is a whole scan.
+    fn scan_all(&self, client: &Client<'_>, direction: Direction) -> Result<Sum, BenchError> {
+        let (latency, pass) = client.scan_all(direction)?;
+        self.progress.add(1);
+        let mut sum = Sum { records: pass.records, bytes: pass.bytes, passes: vec![pass], ..Sum::default() };
+        sum.latency.record(latency);
         Ok(sum)
     }
 

@@ -1,8 +1,10 @@
 use super::*;
-use crate::meter::Progress;
+use crate::meter::{self, Progress, Usage};
 use crate::store::faulty::{FaultyStore, Lie};
 use crate::store::{MemoryStore, Store};
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 fn config(threads: u32) -> Config {
     Config { records: 2_000, ops: 3_000, threads, batch_records: 7, ..Config::default() }
@@ -62,11 +64,46 @@ fn whole_scans_touch_every_record_in_each_thread() {
 }
 
 #[test]
+fn a_whole_scan_is_measured_without_the_pass_that_checks_it() {
+    const CHECK: Duration = Duration::from_millis(30);
+    for workload in [Workload::ScanForward, Workload::ScanBackward] {
+        let mut store = FaultyStore::new(Lie::Nothing);
+        let progress = Progress::new(true);
+        let mut session = Session::new(&config(1), workload).expect("the sizes go together");
+        load(&mut session, &store, &progress).expect("a map does not lie");
+        let before_check = Arc::new(OnceLock::new());
+        let notes = Arc::clone(&before_check);
+        let (start, usage) = (meter::now(), Usage::begin());
+        store.before_scan = Some(Box::new(move |scan| {
+            if scan == 1 {
+                notes.set((start.elapsed(), usage.end().processor())).expect("there is one check");
+                let (check, usage) = (meter::now(), Usage::begin());
+                while check.elapsed() < CHECK || usage.end().processor().is_some_and(|time| time < CHECK) {}
+            }
+        }));
+        let outcome = run(&mut session, &store, workload, &progress).expect("a map does not lie");
+        // The run begins after `start`: what it measured ends before the check begins, or is longer than all this.
+        let (elapsed, processor) = before_check.get().expect("the scan was checked");
+        assert!(outcome.elapsed <= *elapsed, "{:?} of {elapsed:?}", outcome.elapsed);
+        assert!(outcome.usage.processor() <= *processor, "{:?} of {processor:?}", outcome.usage);
+    }
+}
+
+#[test]
 fn inserts_of_ycsb_go_on_after_the_load() {
     let store = MemoryStore::default();
     let outcome = run_on(&store, Workload::YcsbD, &config(3)).expect("a map does not lie");
     let inserted = count(&store) - 2_000;
     assert!((90..220).contains(&inserted), "{inserted} of {} operations; 5 % are asked for", outcome.ops);
+}
+
+#[test]
+fn a_scan_that_shows_other_values_when_nobody_checks_them_is_found() {
+    for workload in [Workload::ScanForward, Workload::ScanBackward] {
+        // One thread, two passes: the first is timed, and it alone shows a value of its own.
+        let result = run_on(&FaultyStore::new(Lie::ChangesFirstScan), workload, &config(1));
+        assert!(matches!(result, Err(BenchError::Wrong { .. })), "{}", workload.name());
+    }
 }
 
 #[test]

@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+mod kill;
 pub mod ledger;
 pub mod lifecycle;
 pub mod meter;

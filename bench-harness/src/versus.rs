@@ -2,16 +2,16 @@
 //!
 //! One process is one store, all workloads, one repetition: so no store inherits another's heap, caches or threads. Repetitions are
 //! interleaved (A B A B), so that a machine that grows slower does so for all, and differ in their seeds; medians are shown with the
-//! lowest and highest run beside them. Before anything is measured each store is killed once ([`kill`]).
+//! lowest and highest run beside them. Before anything is measured each store is killed once ([`kill::check`]).
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
-pub(crate) mod kill;
 mod page;
 mod plot;
 mod results;
 mod table;
 
 use crate::cli::options::{Options, Versus, Work};
+use crate::kill;
 use crate::meter::Machine;
 use crate::report;
 use crate::store::{Parts, StoreFactory};
@@ -65,7 +65,7 @@ pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) ->
     let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
     if versus.kill_check {
         for contender in &contenders {
-            let survived = kill::check(&program, options, &contender.parts)?;
+            let survived = kill::check::check(&program, options, &contender.parts)?;
             eprintln!("{}: {survived}", contender.name);
         }
     }

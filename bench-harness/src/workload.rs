@@ -19,6 +19,7 @@ mod run;
 
 use crate::mixgraph::{self, HotRanges};
 use crate::random::{Rng, Shuffle, Zipf};
+use crate::record::{KEY_BYTES_MIN, RecordShape, VALUE_BYTES_MIN};
 use crate::store::{Direction, Durability};
 
 pub use run::{BenchError, Outcome, Session, check_all, load, run};
@@ -150,6 +151,7 @@ workloads! {
     YcsbF "ycsb-f" "50 % reads, 50 % read-modify-writes, zipfian."
     MixGraph "mixgraph" "83 % reads, 14 % updates, 3 % scans by hot key ranges, values of mixed lengths: the model of FAST'20."
     ReadWhileWriting "read-while-writing" "Uniform reads while one further thread overwrites."
+    OpenAfterKill "open-after-kill" "Opens what a killed process left in its log, and reads one record; five times. A record counts each time."
 }
 
 impl Workload {
@@ -167,6 +169,11 @@ impl Workload {
     pub fn only_reads(self) -> bool {
         let mix = self.mix();
         !self.has_background_writer() && mix.update + mix.insert + mix.read_modify_write + mix.delete == 0
+    }
+
+    /// Whether it takes a process that can be killed. Only the command line has one: [`Session::new`] and [`run`] refuse it.
+    pub fn kills(self) -> bool {
+        self == Self::OpenAfterKill
     }
 
     fn has_background_writer(self) -> bool {
@@ -194,7 +201,7 @@ impl Workload {
             Self::ReadHot | Self::YcsbC => Mix { choice: Zipfian, read: 100, ..NOTHING },
             Self::Seek => Mix { choice: Uniform, scan: 100, scan_max: 1, scan_fixed: true, ..NOTHING },
             Self::SeekNext10 => Mix { choice: Uniform, scan: 100, scan_max: 11, scan_fixed: true, ..NOTHING },
-            Self::ScanForward | Self::ScanBackward => NOTHING,
+            Self::ScanForward | Self::ScanBackward | Self::OpenAfterKill => NOTHING,
             Self::Delete => Mix { choice: Shuffled, delete: 100, ..NOTHING },
             Self::YcsbA => Mix { choice: Zipfian, read: 50, update: 50, ..NOTHING },
             Self::YcsbB => Mix { choice: Zipfian, read: 95, update: 5, ..NOTHING },
@@ -227,6 +234,8 @@ pub struct Config {
     pub durability: Durability,
     /// Records of one batch in `fill-batch` and in unmeasured loads.
     pub batch_records: u64,
+    /// Bytes of the keys and values that are in the log in `open-after-kill`, to one record.
+    pub log_bytes: u64,
     /// Seed of the loaded records and their order.
     pub load_seed: u64,
     /// Seed of the measured run. Another than the load's: with the same, reads would follow the order of the writes.
@@ -244,9 +253,41 @@ impl Default for Config {
             threads: 1,
             durability: Durability::PageCache,
             batch_records: 100,
+            log_bytes: 32_000_000,
             load_seed: 1,
             run_seed: 2,
         }
+    }
+}
+
+impl Config {
+    /// The records, all of one length.
+    pub(crate) fn shape(&self) -> RecordShape {
+        RecordShape {
+            key_bytes: self.key_bytes,
+            value_bytes: self.value_bytes,
+            mixed_lengths: false,
+            compressible: self.compressible,
+            seed: self.load_seed,
+        }
+    }
+
+    /// Checks that the sizes go together in a store that grows to `capacity` records.
+    pub(crate) fn go_together(&self, capacity: u64) -> Result<(), BenchError> {
+        let problem = if self.records == 0 || self.threads == 0 || self.batch_records == 0 {
+            "records, threads and batch size must be at least one".to_owned()
+        } else if self.records < u64::from(self.threads) {
+            "there must be at least one record for each thread".to_owned()
+        } else if self.key_bytes < KEY_BYTES_MIN || self.value_bytes < VALUE_BYTES_MIN {
+            format!("keys need {KEY_BYTES_MIN} bytes and values {VALUE_BYTES_MIN}")
+        } else if capacity > self.shape().records_max() {
+            format!("{capacity} records need longer keys than {} bytes", self.key_bytes)
+        } else if !(0.0..=1.0).contains(&self.compressible) {
+            "the compressible share lies between 0 and 1".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(BenchError::Config(problem))
     }
 }
 

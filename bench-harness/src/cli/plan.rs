@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "makes the folders in which databases under test live")]
 
 use crate::cli::options::{Options, Work};
+use crate::kill::{self, reopen};
 use crate::lifecycle::{self, LifeOptions};
 use crate::meter::{self, Machine, Progress};
 use crate::realdata::RealData;
@@ -116,6 +117,10 @@ fn run_workloads(
     let mut rows = Vec::new();
     let mut clean: Option<Loaded> = None;
     for workload in workloads {
+        if workload.kills() {
+            rows.extend(open_after_kill(factory, options, *workload, progress)?);
+            continue;
+        }
         let reusable = clean.take().filter(|_| workload.only_reads());
         let mut loaded = match reusable {
             Some(loaded) => loaded,
@@ -132,6 +137,34 @@ fn run_workloads(
         loaded.end(factory)?;
     }
     Ok(rows)
+}
+
+/// Kills processes over folders of their own and measures how long it takes to open these; no row of a store that keeps nothing.
+fn open_after_kill(
+    factory: &dyn StoreFactory,
+    options: &Options,
+    workload: Workload,
+    progress: &Progress,
+) -> Result<Option<Row>, String> {
+    if !factory.parts().log_keeps {
+        eprintln!("{}: no {}, for its log keeps nothing", name(&factory.parts()), workload.name());
+        return Ok(None);
+    }
+    let options = &reopen::options(options).map_err(|error| error.to_string())?;
+    let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
+    let mut opened = Vec::new();
+    progress.begin(workload.name(), reopen::OPENS);
+    for _ in 0..reopen::OPENS {
+        let folder = Folder::new(options)?;
+        let writer = kill::child(&program, options, &factory.parts());
+        let one = reopen::once(writer, options, factory, &folder.path);
+        opened.push(one.map_err(|error| folder.keep(factory, &error))?);
+        folder.remove()?;
+        progress.add(1);
+    }
+    progress.end();
+    let outcome = reopen::outcome(options, &opened);
+    Ok(Some(provenance(factory, options).workload_row(workload, &options.config, &outcome)))
 }
 
 /// An open store with what is known of its content.

@@ -53,6 +53,17 @@ impl Usage {
         Usage { user: user.map(time), system: system.map(time), ..Usage::default() }
     }
 
+    /// This stretch and another one as if they were one: times and bytes together, the higher peak.
+    pub fn and(self, other: Self) -> Self {
+        let both = |a: Option<Duration>, b: Option<Duration>| Some(a? + b?);
+        Usage {
+            user: both(self.user, other.user),
+            system: both(self.system, other.system),
+            peak_bytes: self.peak_bytes.max(other.peak_bytes),
+            written_bytes: self.written_bytes.zip(other.written_bytes).map(|(a, b)| a + b),
+        }
+    }
+
     /// User and system time together.
     pub fn processor(&self) -> Option<Duration> {
         Some(self.user? + self.system?)
@@ -153,6 +164,14 @@ mod tests {
         let stat = "42 (a (b) c) S 1 42 42 0 -1 4194304 1 2 3 4 55 66 7 8 20 0 1 0";
         assert_eq!(processor_ticks(stat), Some((55, 66)));
         assert_eq!(processor_ticks("42 (x) S 1"), None);
+    }
+
+    #[test]
+    fn two_stretches_add_up_but_for_their_peaks() {
+        let second = |n| Some(Duration::from_secs(n));
+        let usage = |n| Usage { user: second(n), system: None, peak_bytes: Some(n), written_bytes: Some(n) };
+        let both = Usage { user: second(5), system: None, peak_bytes: Some(3), written_bytes: Some(5) };
+        assert_eq!(usage(3).and(usage(2)), both);
     }
 
     #[test]

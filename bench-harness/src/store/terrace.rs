@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn every_workload_gets_right_answers_from_the_stock_parts() {
         let factory = &factories()[0];
-        for workload in Workload::ALL {
+        for workload in Workload::ALL.iter().filter(|workload| !workload.kills()) {
             let dir = tempfile::tempdir().expect("a temporary folder");
             let config = Config { records: 1_000, ops: 1_000, threads: 3, ..Config::default() };
             let progress = Progress::new(true);

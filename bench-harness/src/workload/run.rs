@@ -9,7 +9,7 @@ use crate::ledger::Ledger;
 use crate::meter::{self, Latency, Progress, Usage};
 use crate::mixgraph::HotRanges;
 use crate::random::{Rng, Shuffle, Zipf};
-use crate::record::{KEY_BYTES_MIN, RecordShape, VALUE_BYTES_MIN};
+use crate::record::RecordShape;
 use crate::store::{Direction, Durability, Store, StoreError, StoreStats};
 use crate::workload::client::{Client, Done, Pass};
 use crate::workload::{Choice, Config, Op, Source, Workload};
@@ -34,6 +34,9 @@ pub enum BenchError {
     /// The sizes asked for do not go together.
     #[error("{0}")]
     Config(String),
+    /// A child process did something else than it was to.
+    #[error("the process that was to be killed: {0}")]
+    Child(String),
     /// A file of the harness's own: data to load, a report.
     #[error("{path}: {source}")]
     File {
@@ -97,13 +100,8 @@ impl Session {
     ///
     /// [`BenchError::Config`] when the sizes do not go together.
     pub fn new(config: &Config, workload: Workload) -> Result<Self, BenchError> {
-        let shape = RecordShape {
-            key_bytes: config.key_bytes,
-            value_bytes: config.value_bytes,
-            mixed_lengths: workload == Workload::MixGraph,
-            compressible: config.compressible,
-            seed: config.load_seed,
-        };
+        refuse_kills(workload)?;
+        let shape = RecordShape { mixed_lengths: workload == Workload::MixGraph, ..config.shape() };
         // Room for the records that a run inserts beyond those loaded; a run of inserts only is a fill and loads none.
         let growth = if workload.mix().insert > 0 && !workload.fills() {
             config.ops.saturating_add(2 * u64::from(config.threads))
@@ -111,22 +109,7 @@ impl Session {
             0
         };
         let capacity = config.records.saturating_add(growth);
-        let problem = if config.records == 0 || config.threads == 0 || config.batch_records == 0 {
-            Some("records, threads and batch size must be at least one".to_owned())
-        } else if config.records < u64::from(config.threads) {
-            Some("there must be at least one record for each thread".to_owned())
-        } else if config.key_bytes < KEY_BYTES_MIN || config.value_bytes < VALUE_BYTES_MIN {
-            Some(format!("keys need {KEY_BYTES_MIN} bytes and values {VALUE_BYTES_MIN}"))
-        } else if capacity > shape.records_max() {
-            Some(format!("{capacity} records need longer keys than {} bytes", config.key_bytes))
-        } else if !(0.0..=1.0).contains(&config.compressible) {
-            Some("the compressible share lies between 0 and 1".to_owned())
-        } else {
-            None
-        };
-        if let Some(problem) = problem {
-            return Err(BenchError::Config(problem));
-        }
+        config.go_together(capacity)?;
         let sorted = workload.mix().choice == Choice::InOrder;
         Ok(Session {
             config: config.clone(),
@@ -146,6 +129,13 @@ impl Session {
     /// Where an insertion index lies in key order.
     fn rank_of(&self, index: u64) -> u64 {
         self.order.as_ref().map_or(index, |order| order.apply(index))
+    }
+}
+
+fn refuse_kills(workload: Workload) -> Result<(), BenchError> {
+    match workload.kills() {
+        true => Err(BenchError::Config(format!("{} runs from the command line only", workload.name()))),
+        false => Ok(()),
     }
 }
 
@@ -185,6 +175,7 @@ pub fn run(
     workload: Workload,
     progress: &Progress,
 ) -> Result<Outcome, BenchError> {
+    refuse_kills(workload)?;
     let plan = Plan::new(session, workload);
     progress.begin(workload.name(), plan.shares.iter().sum());
     let stall_before = store.stats().stall;

@@ -26,7 +26,7 @@ fn count(store: &dyn Store) -> u64 {
 #[test]
 fn every_workload_passes_on_an_honest_store_with_one_thread_and_with_three() {
     for threads in [1, 3] {
-        for workload in Workload::ALL {
+        for workload in Workload::ALL.iter().filter(|workload| !workload.kills()) {
             let store = MemoryStore::default();
             let outcome = run_on(&store, *workload, &config(threads));
             let outcome = outcome.unwrap_or_else(|error| panic!("{} by {threads}: {error}", workload.name()));
@@ -237,6 +237,16 @@ fn sizes_that_do_not_go_together_are_refused() {
     ] {
         assert!(matches!(Session::new(&config, Workload::YcsbA), Err(BenchError::Config(_))), "{config:?}");
     }
+}
+
+#[test]
+fn a_store_that_is_open_can_not_be_opened_after_a_kill() {
+    let store = MemoryStore::default();
+    let refused = run_on(&store, Workload::OpenAfterKill, &config(1));
+    assert!(matches!(refused, Err(BenchError::Config(_))), "{refused:?}");
+    let mut session = Session::new(&config(1), Workload::Delete).expect("the sizes go together");
+    let refused = run(&mut session, &store, Workload::OpenAfterKill, &Progress::new(true));
+    assert!(matches!(refused, Err(BenchError::Config(_))), "{refused:?}");
 }
 
 fn source<'a>(workload: Workload, zipf: &'a Zipf, spread: &'a Shuffle) -> Source<'a> {

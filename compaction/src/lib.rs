@@ -47,13 +47,13 @@
 //!
 //! Implement [`CompactionPicker`]; `examples/own_picker.rs` is one in 50 lines. Then turn on the feature `testing` for your tests and call
 //! `testing::check_picker(&your_picker, seed, steps)`: it runs the laws over empty, random, hostile and living trees and says what is wrong in
-//! words. [`Shape::check`] stands between your picker and the data: a mistake is a refused task and not a lost version.
+//! words; `terrace-simulator` tells what it costs. [`Shape::check`] stands between your picker and the data: a mistake is a refused task and not a lost version.
 //!
 //! # Features
 //!
 //! * `leveled` (default): `LeveledPicker`.
 //! * `tiered` (default): `TieredPicker`.
-//! * `testing`: the module `testing` with the conformance suite, trees as text, a model tree and a simulator.
+//! * `testing`: the module `testing` with the conformance suite, trees as text and a model tree.
 //!
 //! Without any, the crate is the trait and its words.
 //!

@@ -18,6 +18,7 @@ mod planted;
 mod process;
 mod repair;
 mod sanitize;
+mod sim;
 mod simulate;
 mod soak;
 mod source;
@@ -42,6 +43,7 @@ const VERBS: &[Verb] = &[
     test::VERB,
     bench::VERB,
     simulate::VERB,
+    sim::VERB,
     planted::VERB,
     ci::VERB,
     concurrency::VERB,

@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("terrace-memtable", &["terrace-entry"]),
     ("terrace-sstable", &["terrace-entry", "terrace-vfs", "terrace-bloom"]),
     ("terrace-compaction", &["terrace-entry"]),
+    ("terrace-simulator", &["terrace-compaction"]),
     ("terrace", PARTS),
     ("terrace-bench", ALL_LIBRARIES),
     ("xtask", ALL_LIBRARIES),
@@ -44,6 +45,7 @@ const ALL_LIBRARIES: &[&str] = &[
     "terrace-memtable",
     "terrace-sstable",
     "terrace-compaction",
+    "terrace-simulator",
     "terrace",
     "terrace-bench",
 ];

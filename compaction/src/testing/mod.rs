@@ -1,19 +1,18 @@
-//! For tests of pickers, this crate's and yours: the conformance suite, trees as text, a model tree and a simulator.
+//! For tests of pickers, this crate's and yours: the conformance suite, trees as text, and a model tree.
 //!
 //! * [`check_picker`] runs the laws of [`crate::CompactionPicker`] over small, random, hostile and living trees.
 //! * [`shape`], [`fixture`], [`render`] and [`transcript`]: write a tree as text, pick, see the picks as text.
 //! * [`ModelTree`]: a small tree with real versions, flushes, snapshots and tasks that overlap in time; the oracle of the order law.
-//! * [`Simulator`]: a large tree as metadata only, under uniform random overwrites: write amplification in milliseconds.
+//!
+//! What a picker costs on large trees is told by the crate `terrace-simulator`.
 //!
 //! Everything panics with words when what it checks is not so, as tests do.
 
 mod model;
-mod simulator;
 mod suite;
 mod text;
 
 pub use model::ModelTree;
-pub use simulator::{Simulator, SimulatorStats};
 pub use suite::{check_picker, merge_metadata};
 pub use text::{Fixture, fixture, render, shape, transcript};
 

@@ -1,0 +1,169 @@
+//! The options of the program.
+
+use lexopt::prelude::*;
+use terrace_simulator::stock::{self, Make, Sizes};
+use terrace_simulator::{Experiment, Study, Workload};
+
+pub(crate) const HELP: &str = "\
+Drives a compaction policy over the metadata of a large tree, and says what it costs.
+
+Usage: cargo xtask sim [OPTIONS]
+
+  --picker NAME     leveled, tiered, ..., several with commas, or `all` (default: leveled)
+  --workload NAME   uniform, zipf, sequential, time, deletes, several with commas, or `all` (default: uniform)
+  --size BYTES      live data, as 100TB or 1PiB (default: 100GB)
+  --ratio N         size ratio or merge width (default: the policy's own)
+  --value BYTES     of a value (default: 100)
+  --key BYTES       of a key (default: 16)
+  --memtable BYTES  writes that become one flush (default: 64MiB)
+  --table BYTES     of a table (default: as a memtable)
+  --overwrites N    how many times the data's size is written after the load (default: 2)
+  --no-load         begin with an empty tree
+  --rate BYTES      that users write in a second (default: 50MB)
+  --device BYTES    that the device reads and writes in a second (default: no limit)
+  --jobs N          compactions at once, on a device with a limit (default: 4)
+  --bits N          bits for each key in the filters (default: 10)
+  --samples N       points in time (default: 40)
+  --flushes-max N   memtables in the data before it is scaled (default: 2000)
+  --json FILE       writes a line of JSON for each point in time; `-` prints them
+  --html FILE       writes a page with plots
+";
+
+/// What was asked for.
+pub(crate) struct Arguments {
+    pub(crate) pickers: Vec<(&'static str, Make)>,
+    pub(crate) workloads: Vec<Workload>,
+    pub(crate) study: Study,
+    pub(crate) sizes: Sizes,
+    pub(crate) json: Option<String>,
+    pub(crate) html: Option<String>,
+}
+
+/// The arguments, or `None` when help was asked for.
+pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error> {
+    let (mut pickers, mut workloads) = (Vec::new(), Vec::new());
+    let (mut experiment, mut study) = (Experiment::default(), Study::default());
+    let (mut table_bytes, mut ratio) = (None, None);
+    let (mut json, mut html) = (None, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("picker") => pickers.extend(picker_names(&parser.value()?.string()?)?),
+            Long("workload") => workloads.extend(workload_names(&parser.value()?.string()?)?),
+            Long("size") => experiment.data_bytes = parser.value()?.parse_with(bytes)?,
+            Long("ratio") => ratio = Some(parser.value()?.parse_with(at_least_two)?),
+            Long("value") => experiment.value_bytes = parser.value()?.parse_with(bytes)?,
+            Long("key") => experiment.key_bytes = parser.value()?.parse_with(bytes)?,
+            Long("memtable") => experiment.memtable_bytes = parser.value()?.parse_with(bytes)?.max(1),
+            Long("table") => table_bytes = Some(parser.value()?.parse_with(bytes)?.max(1)),
+            Long("overwrites") => experiment.overwrites = parser.value()?.parse_with(amount)?,
+            Long("no-load") => experiment.load = false,
+            Long("rate") => experiment.write_bytes_per_second = parser.value()?.parse_with(bytes)? as f64,
+            Long("device") => {
+                experiment.device_bytes_per_second = Some(parser.value()?.parse_with(bytes)? as f64);
+            }
+            Long("jobs") => experiment.jobs = parser.value()?.parse()?,
+            Long("bits") => experiment.filter_bits_per_key = parser.value()?.parse_with(amount)?,
+            Long("samples") => experiment.samples = parser.value()?.parse()?,
+            Long("flushes-max") => study.flushes_max = parser.value()?.parse()?,
+            Long("json") => json = Some(parser.value()?.string()?),
+            Long("html") => html = Some(parser.value()?.string()?),
+            Long("help") | Short('h') => return Ok(None),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    if pickers.is_empty() {
+        pickers.extend(picker_names("leveled")?);
+    }
+    if workloads.is_empty() {
+        workloads.push(Workload::Uniform);
+    }
+    let memtable_bytes = experiment.memtable_bytes;
+    let sizes =
+        Sizes { memtable_bytes, table_bytes: table_bytes.unwrap_or(memtable_bytes), size_ratio: ratio };
+    study.size_ratio = ratio.unwrap_or(study.size_ratio);
+    study.experiment = experiment;
+    Ok(Some(Arguments { pickers, workloads, study, sizes, json, html }))
+}
+
+fn picker_names(names: &str) -> Result<Vec<(&'static str, Make)>, String> {
+    if names == "all" {
+        return Ok(stock::PICKERS.to_vec());
+    }
+    let known = |name: &str| stock::PICKERS.iter().find(|(known, _)| *known == name).copied();
+    names.split(',').map(|name| known(name).ok_or_else(|| format!("there is no picker `{name}`"))).collect()
+}
+
+fn workload_names(names: &str) -> Result<Vec<Workload>, String> {
+    if names == "all" {
+        return Ok(Workload::ALL.to_vec());
+    }
+    let named = |name| Workload::named(name).ok_or_else(|| format!("there is no workload `{name}`"));
+    names.split(',').map(named).collect()
+}
+
+fn amount(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| format!("`{text}` is no amount"))
+}
+
+fn at_least_two(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|ratio| *ratio >= 2).ok_or_else(|| format!("`{text}` is no ratio of 2 or more"))
+}
+
+/// A number of bytes: `100`, `64MiB`, `1.5TB`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim().to_ascii_lowercase();
+    let prefix = unit.strip_suffix("ib").map(|prefix| (prefix, 1024.0_f64));
+    let (prefix, base) = prefix.unwrap_or_else(|| (unit.strip_suffix('b').unwrap_or(&unit), 1000.0));
+    let power = ["", "k", "m", "g", "t", "p", "e"].iter().position(|known| *known == prefix);
+    let bytes = power
+        .and_then(|power| Some(number.parse::<f64>().ok()? * base.powi(power as i32)))
+        .filter(|bytes| bytes.is_finite() && *bytes < u64::MAX as f64);
+    bytes.map(|bytes| bytes.round() as u64).ok_or_else(|| format!("`{text}` is no number of bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(bytes("100TB"), Ok(100_000_000_000_000));
+        assert_eq!(bytes("1.5 kib"), Ok(1536));
+        assert_eq!((bytes("7"), bytes("64M"), bytes("2b")), (Ok(7), Ok(64_000_000), Ok(2)));
+        for wrong in ["", "x", "1Q", "TB", "1.2.3", "99999999EB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_refused_and_lists_are_split() {
+        let parsed = |arguments: &[&str]| parse(lexopt::Parser::from_args(arguments));
+        let arguments = parsed(&["--picker", "tiered,leveled", "--workload", "all", "--ratio", "4"]);
+        let arguments = arguments.expect("valid").expect("no help");
+        assert_eq!(
+            arguments.pickers.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+            ["tiered", "leveled"]
+        );
+        assert_eq!((arguments.workloads.len(), arguments.study.size_ratio), (5, 4));
+        for wrong in [
+            ["--picker", "none"],
+            ["--workload", "none"],
+            ["--ratio", "1"],
+            ["--bits", "-1"],
+            ["--size", "x"],
+        ] {
+            assert!(parsed(&wrong).is_err(), "{wrong:?}");
+        }
+        assert!(parsed(&["--help"]).expect("valid").is_none());
+    }
+
+    #[test]
+    fn the_help_names_every_workload_and_an_option_a_line() {
+        for workload in Workload::ALL {
+            assert!(HELP.contains(workload.name()));
+        }
+    }
+}

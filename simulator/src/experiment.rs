@@ -1,0 +1,441 @@
+//! An experiment: a workload, a tree, a picker, and what is measured while the one is written into the other.
+//!
+//! *Phases.* Workloads that write keys again first load every key once, in order, then write `overwrites` times the data's size; the second half
+//! of that is what is measured. Without a load, and for workloads in order, all is measured that comes after the first half.
+//!
+//! *Time.* Writers come at a steady rate and fill a memtable, which becomes a run of level 0 at once. Without a device all tasks are done between two
+//! flushes, as on a machine without limits. With one, its bytes a second are shared: what writers fill their memtables with comes off
+//! first, the rest is divided evenly among at most `jobs` running tasks, each of which reads its inputs and writes its outputs. Writers are
+//! slowed by the picker's pressure p as the engine slows them: a byte costs them p / (1 - p) times what it costs compaction to absorb one, as
+//! measured so far; at a pressure of 1 they stop. The time that this costs them is the stall time. The load is no part of it.
+
+use terrace_compaction::{CompactionPicker, PickContext, Shape};
+
+use crate::reads::{ReadCost, read_cost};
+use crate::tree::{Running, SimulateError, Tree};
+use crate::workload::{Flush, Stream, Workload};
+
+/// What is tried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experiment {
+    /// What is written.
+    pub workload: Workload,
+    /// Bytes of the live data, once all keys are written.
+    pub data_bytes: u64,
+    /// Bytes of a key.
+    pub key_bytes: u64,
+    /// Bytes of a value.
+    pub value_bytes: u64,
+    /// Bytes of writes that become one flush.
+    pub memtable_bytes: u64,
+    /// Whether workloads that write keys again find them all there.
+    pub load: bool,
+    /// How many times the data's size is written after the load, or after the data's size for [`Workload::Time`].
+    pub overwrites: f64,
+    /// How fast writers come, in bytes a second.
+    pub write_bytes_per_second: f64,
+    /// What the device can read and write together, in bytes a second; `None` for a device without limits.
+    pub device_bytes_per_second: Option<f64>,
+    /// The most tasks at once; one on a device without limits.
+    pub jobs: usize,
+    /// Bits for each key in the filters.
+    pub filter_bits_per_key: f64,
+    /// Whether outputs may be cut where tables of the next level end, as the engine does.
+    pub align_outputs: bool,
+    /// How many points in time are reported.
+    pub samples: usize,
+}
+
+impl Default for Experiment {
+    fn default() -> Self {
+        Experiment {
+            workload: Workload::Uniform,
+            data_bytes: 100_000_000_000,
+            key_bytes: 16,
+            value_bytes: 100,
+            memtable_bytes: 64 << 20,
+            load: true,
+            overwrites: 2.0,
+            write_bytes_per_second: 50e6,
+            device_bytes_per_second: None,
+            jobs: 4,
+            filter_bits_per_key: 10.0,
+            align_outputs: true,
+            samples: 40,
+        }
+    }
+}
+
+/// Bytes that went to and fro.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Traffic {
+    /// Bytes that users wrote.
+    pub user_bytes: f64,
+    /// Bytes written by flushes.
+    pub flushed_bytes: f64,
+    /// Bytes written by merges.
+    pub merged_bytes: f64,
+    /// Bytes read by merges.
+    pub read_bytes: f64,
+    /// Bytes of tables that were given another place without being written.
+    pub moved_bytes: f64,
+    /// Bytes of tables that were removed without being read.
+    pub dropped_bytes: f64,
+    /// Tasks begun.
+    pub tasks: u64,
+}
+
+impl Traffic {
+    /// Bytes written by flushes and merges for each byte that users wrote; the log is not counted.
+    #[must_use]
+    pub fn write_amplification(&self) -> f64 {
+        (self.flushed_bytes + self.merged_bytes) / self.user_bytes.max(1.0)
+    }
+
+    fn since(&self, before: &Traffic) -> Traffic {
+        Traffic {
+            user_bytes: self.user_bytes - before.user_bytes,
+            flushed_bytes: self.flushed_bytes - before.flushed_bytes,
+            merged_bytes: self.merged_bytes - before.merged_bytes,
+            read_bytes: self.read_bytes - before.read_bytes,
+            moved_bytes: self.moved_bytes - before.moved_bytes,
+            dropped_bytes: self.dropped_bytes - before.dropped_bytes,
+            tasks: self.tasks - before.tasks,
+        }
+    }
+}
+
+/// A point in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// Bytes that users have written, the load not counted.
+    pub user_bytes: f64,
+    /// The time since the load, in seconds.
+    pub seconds: f64,
+    /// Write amplification since the sample before.
+    pub write_amplification: f64,
+    /// Bytes of all tables over bytes of the live keys in their newest versions.
+    pub space_amplification: f64,
+    /// The same at its greatest since the sample before, outputs of running tasks counted.
+    pub space_amplification_max: f64,
+    /// What reads cost.
+    pub reads: ReadCost,
+    /// Bytes that wait to be merged, as the picker says; the greatest since the sample before.
+    pub debt_bytes: u64,
+    /// The time that writers lost to pressure so far, in seconds.
+    pub stalled_seconds: f64,
+    /// Of it, the time that they stood still.
+    pub stopped_seconds: f64,
+    /// Levels in use, level 0 included.
+    pub levels: usize,
+    /// Tables.
+    pub tables: usize,
+}
+
+/// What came out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// The picker's name.
+    pub picker: String,
+    /// Points in time, evenly spaced in bytes written.
+    pub samples: Vec<Sample>,
+    /// Bytes that went to and fro while it was measured.
+    pub measured: Traffic,
+    /// The mean of the samples while it was measured; of stalls, debt and `space_amplification_max` the greatest of all.
+    pub mean: Sample,
+    /// The tree at the end.
+    pub shape: Shape,
+}
+
+/// Tasks after one flush, for a device without limits; a picker that needs more finds no end.
+const TASKS_MAX: u64 = 100_000;
+/// However fast writers are, this share of the device is left to compaction.
+const DEVICE_SHARE_MIN: f64 = 0.05;
+/// What compaction is taken to absorb before anything was measured, in bytes a second.
+const ABSORBED_AT_FIRST: f64 = 64e6;
+/// The engine's bound for slowing writers without stopping them.
+const PRESSURE_MAX: f64 = 0.97;
+
+impl Experiment {
+    /// Bytes of a version that is a value.
+    #[must_use]
+    pub fn entry_bytes(&self) -> u64 {
+        (self.key_bytes + self.value_bytes).max(1)
+    }
+
+    /// Bytes that are written once the tree is loaded, or in all for workloads in order.
+    fn stream_bytes(&self) -> f64 {
+        let data = self.data_bytes.max(1) as f64;
+        match self.workload {
+            Workload::Sequential => data,
+            Workload::Time => data * (1.0 + self.overwrites.max(0.0)),
+            _ => data * self.overwrites.max(0.0),
+        }
+    }
+
+    /// Lets the picker keep the tree while the workload is written.
+    ///
+    /// # Errors
+    ///
+    /// When the picker breaks a law of its trait.
+    pub fn run(&self, picker: &dyn CompactionPicker) -> Result<Outcome, SimulateError> {
+        let total = self.stream_bytes();
+        let entry_bytes = (self.entry_bytes() as f64, self.key_bytes.max(1) as f64);
+        let memtable = (self.memtable_bytes.max(1) as f64).min(self.data_bytes.max(1) as f64);
+        let data = self.data_bytes.max(1) as f64;
+        let mut stream = Stream::new(self.workload, entry_bytes, data, total, memtable);
+        let tree = Tree::new(stream.keys.clone(), self.align_outputs);
+        let mut course = Course::new(self, picker, tree);
+        if self.load && self.workload.overwrites() {
+            course.device = None;
+            while let Some(flush) = stream.load() {
+                course.write(flush)?;
+            }
+            course.device = self.device_bytes_per_second;
+            course.forget();
+        }
+        course.finish_stream(&mut stream, total)
+    }
+}
+
+/// An experiment on its way.
+struct Course<'a> {
+    experiment: &'a Experiment,
+    picker: &'a dyn CompactionPicker,
+    tree: Tree,
+    device: Option<f64>,
+    running: Vec<(Running, f64)>,
+    /// Bytes of the outputs of running tasks.
+    running_bytes: u64,
+    pressure: f64,
+    seconds: f64,
+    stalled_seconds: f64,
+    stopped_seconds: f64,
+    /// Seconds in which a task ran, and what was flushed in them.
+    working_seconds: f64,
+    traffic: Traffic,
+    debt_bytes_max: u64,
+    space_bytes_max: u64,
+}
+
+impl<'a> Course<'a> {
+    fn new(experiment: &'a Experiment, picker: &'a dyn CompactionPicker, tree: Tree) -> Self {
+        Course {
+            experiment,
+            picker,
+            tree,
+            device: experiment.device_bytes_per_second.filter(|bytes| *bytes > 0.0),
+            running: Vec::new(),
+            running_bytes: 0,
+            pressure: 0.0,
+            seconds: 0.0,
+            stalled_seconds: 0.0,
+            stopped_seconds: 0.0,
+            working_seconds: 0.0,
+            traffic: Traffic::default(),
+            debt_bytes_max: 0,
+            space_bytes_max: 0,
+        }
+    }
+
+    /// Counts from zero again.
+    fn forget(&mut self) {
+        self.traffic = Traffic::default();
+        (self.seconds, self.stalled_seconds, self.stopped_seconds) = (0.0, 0.0, 0.0);
+        self.working_seconds = 0.0;
+        (self.debt_bytes_max, self.space_bytes_max) = (0, 0);
+    }
+
+    /// Writes the stream to its end or for `total` bytes, and measures.
+    fn finish_stream(mut self, stream: &mut Stream, total: f64) -> Result<Outcome, SimulateError> {
+        let samples_wanted = self.experiment.samples.max(2);
+        let mut outcome = Outcome { picker: self.picker.name().to_owned(), ..Outcome::default() };
+        let (mut before, mut at_half) = (Traffic::default(), Traffic::default());
+        let mut half_samples = 0;
+        while self.traffic.user_bytes < total * (1.0 - 1e-9) {
+            let Some(flush) = stream.next() else { break };
+            self.write(flush)?;
+            let due = total * (outcome.samples.len() + 1) as f64 / samples_wanted as f64;
+            if self.traffic.user_bytes < due * (1.0 - 1e-9) {
+                continue;
+            }
+            outcome.samples.push(self.sample(stream, &before));
+            before = self.traffic;
+            if self.traffic.user_bytes <= total * 0.5 {
+                (at_half, half_samples) = (self.traffic, outcome.samples.len());
+            }
+        }
+        outcome.measured = self.traffic.since(&at_half);
+        outcome.mean = mean(&outcome.samples, half_samples);
+        outcome.mean.write_amplification = outcome.measured.write_amplification();
+        outcome.shape = self.tree.shape;
+        Ok(outcome)
+    }
+
+    fn sample(&mut self, stream: &Stream, before: &Traffic) -> Sample {
+        let live = stream.live_bytes().max(1.0);
+        let bytes = self.tree.file_bytes();
+        let shape = &self.tree.shape;
+        let sample = Sample {
+            user_bytes: self.traffic.user_bytes,
+            seconds: self.seconds,
+            write_amplification: self.traffic.since(before).write_amplification(),
+            space_amplification: bytes as f64 / live,
+            space_amplification_max: self.space_bytes_max.max(bytes) as f64 / live,
+            reads: read_cost(&self.tree, stream, self.experiment.filter_bits_per_key),
+            debt_bytes: self.debt_bytes_max,
+            stalled_seconds: self.stalled_seconds,
+            stopped_seconds: self.stopped_seconds,
+            levels: shape.levels.iter().filter(|level| !level.runs.is_empty()).count(),
+            tables: shape.tables().count(),
+        };
+        (self.debt_bytes_max, self.space_bytes_max) = (0, 0);
+        sample
+    }
+
+    /// Fills a memtable, flushes it, and compacts: all there is to do on a device without limits, else what starts now.
+    fn write(&mut self, flush: Flush) -> Result<(), SimulateError> {
+        self.fill(flush.user_bytes)?;
+        self.traffic.user_bytes += flush.user_bytes;
+        let now = self.seconds as u64;
+        self.traffic.flushed_bytes += self.tree.flush(flush.pieces, now) as f64;
+        match self.device {
+            None => self.settle(),
+            Some(_) => self.start_tasks(self.experiment.jobs.max(1)).map(drop),
+        }
+    }
+
+    /// Lets time pass until writers have brought so many bytes.
+    fn fill(&mut self, user_bytes: f64) -> Result<(), SimulateError> {
+        let rate = self.experiment.write_bytes_per_second.max(1.0);
+        let Some(device) = self.device else {
+            self.seconds += user_bytes / rate;
+            return Ok(());
+        };
+        let mut left = user_bytes;
+        while left > 0.0 {
+            // Pressure that no running task can lower holds nobody: a deadlock in the engine, and a flaw of the picker.
+            let stopped = self.pressure >= 1.0 && !self.running.is_empty();
+            let byte_seconds = 1.0 / rate + self.charge_per_byte();
+            let pace = if stopped { 0.0 } else { 1.0 / byte_seconds };
+            let share = (device - pace).max(device * DEVICE_SHARE_MIN) / self.running.len().max(1) as f64;
+            let until_full = if stopped { f64::INFINITY } else { left * byte_seconds };
+            let least = self.running.iter().map(|(_, work)| *work).fold(f64::INFINITY, f64::min);
+            let until_done = least / share;
+            let passed = until_full.min(until_done);
+            self.seconds += passed;
+            self.working_seconds += if self.running.is_empty() { 0.0 } else { passed };
+            if stopped {
+                self.stopped_seconds += passed;
+                self.stalled_seconds += passed;
+            } else {
+                self.stalled_seconds += passed * (1.0 - pace / rate);
+                left = if until_full <= until_done { 0.0 } else { left - passed * pace };
+            }
+            self.running.iter_mut().for_each(|(_, work)| *work -= passed * share);
+            if until_done <= until_full {
+                self.finish_done(least - passed * share)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a byte costs writers under the pressure of the moment, in seconds.
+    fn charge_per_byte(&self) -> f64 {
+        let measured = self.working_seconds > 1.0 && self.traffic.flushed_bytes > 0.0;
+        let absorbed = match measured {
+            true => self.traffic.flushed_bytes / self.working_seconds,
+            false => ABSORBED_AT_FIRST,
+        };
+        let pressure = self.pressure.min(PRESSURE_MAX);
+        pressure / (1.0 - pressure) / absorbed
+    }
+
+    /// Finishes the tasks with no more than `work` left to do, and starts others.
+    fn finish_done(&mut self, work: f64) -> Result<(), SimulateError> {
+        let mut index = 0;
+        while index < self.running.len() {
+            if self.running[index].1 <= work + 0.5 {
+                let (running, _) = self.running.remove(index);
+                self.finish(running)?;
+            } else {
+                index += 1;
+            }
+        }
+        self.start_tasks(self.experiment.jobs.max(1)).map(drop)
+    }
+
+    fn finish(&mut self, running: Running) -> Result<(), SimulateError> {
+        self.running_bytes -= running.written_bytes;
+        self.tree.finish(running)
+    }
+
+    /// Starts tasks up to `jobs` in all; how many. Those that only give tables another place are done at once.
+    fn start_tasks(&mut self, jobs: usize) -> Result<u64, SimulateError> {
+        let mut started = 0;
+        loop {
+            let wanted = jobs.saturating_sub(self.running.len());
+            let now_unix_seconds = self.seconds as u64;
+            let context = PickContext { busy: self.tree.busy.clone(), now_unix_seconds, tasks_max: wanted };
+            let plan = self.picker.pick(&self.tree.shape, &context);
+            self.pressure = plan.pressure;
+            self.debt_bytes_max = self.debt_bytes_max.max(plan.debt_bytes);
+            for task in plan.tasks.iter().take(wanted) {
+                let running = self.tree.start(task, now_unix_seconds)?;
+                self.count(&running);
+                started += 1;
+                let work = (running.read_bytes + running.written_bytes) as f64;
+                self.running.push((running, if self.device.is_some() { work } else { 0.0 }));
+            }
+            let running = core::mem::take(&mut self.running);
+            let (done, running): (Vec<_>, _) = running.into_iter().partition(|(_, work)| *work == 0.0);
+            self.running = running;
+            if done.is_empty() {
+                return Ok(started);
+            }
+            for (running, _) in done {
+                self.finish(running)?;
+            }
+            if started > TASKS_MAX {
+                return Err(SimulateError::NoEnd { tasks: started });
+            }
+        }
+    }
+
+    fn count(&mut self, running: &Running) {
+        self.traffic.tasks += 1;
+        self.traffic.read_bytes += running.read_bytes as f64;
+        self.traffic.merged_bytes += running.written_bytes as f64;
+        self.traffic.moved_bytes += running.moved_bytes as f64;
+        self.traffic.dropped_bytes += running.dropped_bytes as f64;
+        self.running_bytes += running.written_bytes;
+        let space = self.tree.file_bytes() + self.running_bytes;
+        self.space_bytes_max = self.space_bytes_max.max(space);
+    }
+
+    /// Carries out what the picker wants until it wants nothing.
+    fn settle(&mut self) -> Result<(), SimulateError> {
+        self.start_tasks(1).map(drop)
+    }
+}
+
+/// The mean of the samples from `from` on, or the greatest of all where a mean says nothing.
+fn mean(samples: &[Sample], from: usize) -> Sample {
+    let measured = &samples[from.min(samples.len())..];
+    let count = measured.len().max(1) as f64;
+    let of = |figure: fn(&Sample) -> f64| measured.iter().map(figure).sum::<f64>() / count;
+    let most = |figure: fn(&Sample) -> f64| samples.iter().map(figure).fold(0.0, f64::max);
+    let last = samples.last().copied().unwrap_or_default();
+    Sample {
+        write_amplification: of(|sample| sample.write_amplification),
+        space_amplification: of(|sample| sample.space_amplification),
+        space_amplification_max: most(|sample| sample.space_amplification_max),
+        reads: ReadCost {
+            runs: of(|sample| sample.reads.runs),
+            absent_reads: of(|sample| sample.reads.absent_reads),
+            present_reads: of(|sample| sample.reads.present_reads),
+        },
+        debt_bytes: samples.iter().map(|sample| sample.debt_bytes).max().unwrap_or(0),
+        ..last
+    }
+}

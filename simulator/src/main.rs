@@ -1,0 +1,82 @@
+//! The laboratory on the command line: `terrace-sim --help`.
+#![forbid(unsafe_code)]
+#![expect(clippy::disallowed_methods, reason = "a tool beside the database: it writes reports")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
+
+mod arguments;
+
+use arguments::{Arguments, parse};
+use std::process::ExitCode;
+use terrace_simulator::stock::{Make, Sizes};
+use terrace_simulator::{LEGEND, Report, Study, bytes_text, course, heading, json_lines, page, summary};
+
+fn main() -> ExitCode {
+    let arguments = match parse(lexopt::Parser::from_env()) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            print!("{}", arguments::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("{error}\n`--help` tells the options.");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), String> {
+    let mut reports = Vec::new();
+    for workload in &arguments.workloads {
+        for (name, make) in &arguments.pickers {
+            let mut study = arguments.study.clone();
+            study.experiment.workload = *workload;
+            let report = one(name, *make, study, arguments.sizes)?;
+            if arguments.json.as_deref() == Some("-") {
+                print!("{}", json_lines(&report));
+            }
+            reports.push(report);
+        }
+    }
+    match arguments.json.as_deref() {
+        Some("-") => {}
+        other => {
+            show(&reports);
+            if let Some(path) = other {
+                let lines: String = reports.iter().map(json_lines).collect();
+                std::fs::write(path, lines).map_err(|error| format!("{path}: {error}"))?;
+            }
+        }
+    }
+    if let Some(path) = &arguments.html {
+        std::fs::write(path, page(&reports)).map_err(|error| format!("{path}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn one(name: &str, make: Make, study: Study, sizes: Sizes) -> Result<Report, String> {
+    let workload = study.experiment.workload.name();
+    eprintln!("{name} under {workload}, {} ...", bytes_text(study.experiment.data_bytes as f64));
+    let findings =
+        study.run(|scale| make(&sizes.times(scale))).map_err(|error| format!("{name}: {error}"))?;
+    Ok(Report { study, findings })
+}
+
+/// One study with its course; several in a line each.
+fn show(reports: &[Report]) {
+    if let [report] = reports {
+        println!("{}", course(report));
+    } else {
+        for report in reports {
+            println!("{}", heading(report));
+        }
+        println!();
+    }
+    println!("{}\n{LEGEND}", summary(reports));
+}

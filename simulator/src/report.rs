@@ -1,0 +1,237 @@
+//! Findings as a table for people and as JSON lines for programs.
+
+use core::fmt::Write;
+
+use crate::experiment::{Experiment, Sample};
+use crate::study::{Findings, Study};
+
+/// A study with what came out of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// What was asked.
+    pub study: Study,
+    /// What came out.
+    pub findings: Findings,
+}
+
+/// Bytes for people: `3.50 TB`.
+#[must_use]
+pub fn bytes_text(bytes: f64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    let (mut value, mut unit) = (bytes, 0);
+    while value >= 999.995 && unit + 1 < units.len() {
+        (value, unit) = (value / 1000.0, unit + 1);
+    }
+    if unit == 0 { format!("{value:.0} B") } else { format!("{value:.2} {}", units[unit]) }
+}
+
+/// Seconds for people: `2.5 h`.
+#[must_use]
+pub fn seconds_text(seconds: f64) -> String {
+    match seconds {
+        s if s >= 2.0 * 86_400.0 => format!("{:.1} d", s / 86_400.0),
+        s if s >= 2.0 * 3600.0 => format!("{:.1} h", s / 3600.0),
+        s if s >= 120.0 => format!("{:.1} min", s / 60.0),
+        s => format!("{s:.1} s"),
+    }
+}
+
+/// What was simulated, and what about it was scaled.
+#[must_use]
+pub fn heading(report: &Report) -> String {
+    let Experiment { workload, data_bytes, memtable_bytes, .. } = report.study.experiment;
+    let experiment = &report.study.experiment;
+    let mut text = format!(
+        "{} under {}: {} of live data, entries of {} bytes, memtables of {}",
+        report.findings.simulated.picker,
+        workload.name(),
+        bytes_text(data_bytes as f64),
+        experiment.entry_bytes(),
+        bytes_text(memtable_bytes as f64),
+    );
+    let _ = match experiment.device_bytes_per_second {
+        None => write!(text, ", a device without limits"),
+        Some(device) => write!(
+            text,
+            ", writers at {}/s, a device of {}/s, {} jobs",
+            bytes_text(experiment.write_bytes_per_second),
+            bytes_text(device),
+            experiment.jobs
+        ),
+    };
+    if report.findings.levels_left_out > 0 {
+        let _ = write!(
+            text,
+            "\nscaled: memtables, tables and the policy's sizes are {} times as large, so the simulated tree lacks {} levels; \
+             what these cost in writes and reads is added to the summary, not to the course; space, debt and stalls are those of \
+             the scaled tree",
+            report.findings.scale, report.findings.levels_left_out
+        );
+    }
+    text
+}
+
+/// Rows of a course that people read.
+const ROWS_MAX: usize = 12;
+
+/// The course of one study, at a dozen points in time.
+#[must_use]
+pub fn course(report: &Report) -> String {
+    let mut text = format!("{}\n\n", heading(report));
+    let head = ["written", "time", "write", "space", "peak", "runs", "absent", "present", "debt", "stalled"];
+    let samples = &report.findings.simulated.samples;
+    let rows = samples.iter().skip((samples.len() - 1) % step(samples)).step_by(step(samples));
+    text += &row(&head.map(str::to_owned));
+    for sample in rows {
+        text += &row(&cells(sample));
+    }
+    text
+}
+
+fn step(samples: &[Sample]) -> usize {
+    samples.len().div_ceil(ROWS_MAX).max(1)
+}
+
+fn cells(sample: &Sample) -> [String; 10] {
+    [
+        bytes_text(sample.user_bytes),
+        seconds_text(sample.seconds),
+        format!("{:.2}", sample.write_amplification),
+        format!("{:.3}", sample.space_amplification),
+        format!("{:.3}", sample.space_amplification_max),
+        format!("{:.1}", sample.reads.runs),
+        format!("{:.4}", sample.reads.absent_reads),
+        format!("{:.4}", sample.reads.present_reads),
+        bytes_text(sample.debt_bytes as f64),
+        seconds_text(sample.stalled_seconds),
+    ]
+}
+
+fn row(cells: &[String]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:>10}")).collect();
+    format!("{}\n", cells.join(" ").trim_end())
+}
+
+/// One line for each study.
+#[must_use]
+pub fn summary(reports: &[Report]) -> String {
+    let width = |name: fn(&Report) -> &str, head: &str| {
+        reports.iter().map(|report| name(report).len()).max().unwrap_or(0).max(head.len())
+    };
+    let picker = |report: &Report| -> String { report.findings.simulated.picker.clone() };
+    let pickers = width(|report| &report.findings.simulated.picker, "picker");
+    let workloads = width(|report| report.study.experiment.workload.name(), "workload");
+    let mut text = format!("{:<pickers$} {:<workloads$} ", "picker", "workload");
+    let head = ["write", "space", "peak", "runs", "absent", "present", "debt", "stalled"];
+    text += &row(&head.map(str::to_owned));
+    for report in reports {
+        let Findings { simulated, write_amplification, reads, .. } = &report.findings;
+        let mean = &simulated.mean;
+        let whole = Sample { write_amplification: *write_amplification, reads: *reads, ..*mean };
+        let name = report.study.experiment.workload.name();
+        let _ = write!(text, "{:<pickers$} {name:<workloads$} ", picker(report));
+        text += &row(&cells(&whole)[2..]);
+    }
+    text
+}
+
+/// What the columns mean.
+pub const LEGEND: &str = "\
+write    bytes written to tables for each byte that users wrote, the log not counted
+space    bytes of tables for each byte of live data; peak: at most, with the outputs of running merges
+runs     sorted runs that a range read opens
+absent   tables that a look-up reads for a key that is not there, with filters; present: for one that is
+debt     bytes that wait to be merged, at most; stalled: time that writers lost to pressure
+";
+
+/// A line of JSON for each point in time and one for the summary.
+#[must_use]
+pub fn json_lines(report: &Report) -> String {
+    let experiment = &report.study.experiment;
+    let Findings { simulated, scale, levels_left_out, write_amplification, reads } = &report.findings;
+    let (picker, workload) = (quoted(&simulated.picker), quoted(experiment.workload.name()));
+    let mut text = String::new();
+    let mut line = |kind: &str, sample: &Sample, more: &str| {
+        let _ = writeln!(
+            text,
+            "{{\"kind\":\"{kind}\",\"picker\":{picker},\"workload\":{workload},{}{more}}}",
+            fields(sample)
+        );
+    };
+    for sample in &simulated.samples {
+        line("sample", sample, "");
+    }
+    let whole = Sample { write_amplification: *write_amplification, reads: *reads, ..simulated.mean };
+    let more = format!(
+        ",\"data_bytes\":{},\"entry_bytes\":{},\"memtable_bytes\":{},\"scale\":{scale},\"levels_left_out\":{levels_left_out},\
+         \"simulated_write_amplification\":{}",
+        experiment.data_bytes,
+        experiment.entry_bytes(),
+        experiment.memtable_bytes,
+        number(simulated.mean.write_amplification),
+    );
+    line("summary", &whole, &more);
+    text
+}
+
+fn fields(sample: &Sample) -> String {
+    let fields = [
+        ("user_bytes", sample.user_bytes),
+        ("seconds", sample.seconds),
+        ("write_amplification", sample.write_amplification),
+        ("space_amplification", sample.space_amplification),
+        ("space_amplification_max", sample.space_amplification_max),
+        ("runs", sample.reads.runs),
+        ("absent_reads", sample.reads.absent_reads),
+        ("present_reads", sample.reads.present_reads),
+        ("debt_bytes", sample.debt_bytes as f64),
+        ("stalled_seconds", sample.stalled_seconds),
+        ("stopped_seconds", sample.stopped_seconds),
+        ("levels", sample.levels as f64),
+        ("tables", sample.tables as f64),
+    ];
+    let fields = fields.map(|(name, value)| format!("\"{name}\":{}", number(value)));
+    fields.join(",")
+}
+
+/// JSON knows no infinity.
+fn number(value: f64) -> String {
+    if value.is_finite() { format!("{}", (value * 1e6).round() / 1e6) } else { "null".to_owned() }
+}
+
+/// A picker may have any name.
+fn quoted(text: &str) -> String {
+    let mut result = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => result.extend(['\\', character]),
+            c if (c as u32) < 0x20 => {
+                let _ = write!(result, "\\u{:04x}", c as u32);
+            }
+            c => result.push(c),
+        }
+    }
+    result + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_and_seconds_are_in_units_that_people_use() {
+        let texts = [0.0, 999.0, 1000.0, 64e6, 999.999e9, 1e15].map(bytes_text);
+        assert_eq!(texts, ["0 B", "999 B", "1.00 kB", "64.00 MB", "1.00 TB", "1.00 PB"]);
+        let texts = [0.04, 119.0, 120.0, 7200.0, 864_000.0].map(seconds_text);
+        assert_eq!(texts, ["0.0 s", "119.0 s", "2.0 min", "2.0 h", "10.0 d"]);
+    }
+
+    #[test]
+    fn json_keeps_odd_names_and_no_infinity() {
+        assert_eq!(quoted("a\"b\\c\n"), "\"a\\\"b\\\\c\\u000a\"");
+        assert_eq!(
+            (number(f64::INFINITY), number(2.5), number(1e15)),
+            ("null".into(), "2.5".into(), "1000000000000000".into())
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! The simulator against what others measured and what the models of the literature say.
+
+use terrace_compaction::{CompactionPicker, LeveledOptions, LeveledPicker};
+use terrace_simulator::stock::{Sizes, named};
+use terrace_simulator::{Experiment, Findings, Outcome, Study, Workload};
+
+const MIB: u64 = 1 << 20;
+
+/// Data of so many memtables of 64 MiB.
+fn memtables(count: u64) -> Experiment {
+    Experiment { data_bytes: count * 64 * MIB, ..Experiment::default() }
+}
+
+fn stock(name: &str, scale: u64) -> Box<dyn CompactionPicker> {
+    let sizes = Sizes { memtable_bytes: 64 * MIB, table_bytes: 64 * MIB, size_ratio: None };
+    named(name).expect("a stock policy")(&sizes.times(scale))
+}
+
+fn run(experiment: &Experiment, name: &str) -> Outcome {
+    experiment.run(stock(name, 1).as_ref()).expect("stock policies keep the laws")
+}
+
+fn check_near(what: &str, figure: f64, expected: f64, share: f64) {
+    let off = figure / expected - 1.0;
+    assert!(off.abs() <= share, "{what}: {figure}, expected {expected} within {share}");
+}
+
+/// RocksDB, pull request 10655: 400 million random writes, 64 MB memtables (some 36 MB once compressed), 32 MB tables, base level 256 MB, ratio 10,
+/// dynamic levels. 25.88 GB flushed; compaction wrote 285.90 GB (12.05 in all), and 249.97 GB (10.66) once outputs were aligned.
+fn filled_at_random(align_outputs: bool) -> f64 {
+    let options = LeveledOptions { base_level_bytes: 256 * MIB, ..LeveledOptions::for_table_bytes(32 * MIB) };
+    let experiment = Experiment {
+        data_bytes: 400_000_000 * 65,
+        value_bytes: 65 - 16,
+        memtable_bytes: 36 * MIB,
+        load: false,
+        overwrites: 25.88 / (0.4 * 65.0),
+        align_outputs,
+        ..Experiment::default()
+    };
+    let outcome = experiment.run(&LeveledPicker::new(options)).expect("it keeps the laws");
+    let samples = outcome.samples;
+    samples.iter().map(|sample| sample.write_amplification).sum::<f64>() / samples.len() as f64
+}
+
+#[test]
+fn leveled_write_amplification_is_what_rocksdb_measured() {
+    let (aligned, unaligned) = (filled_at_random(true), filled_at_random(false));
+    check_near("outputs cut by size only", unaligned, 12.05, 0.08);
+    check_near("outputs cut at the next level's tables", aligned, 10.66, 0.08);
+    assert!(aligned < 0.93 * unaligned, "aligning outputs saves some 12 %");
+}
+
+#[test]
+fn dynamic_level_targets_hold_space_amplification_at_a_ninth() {
+    let outcome = run(&memtables(400), "leveled");
+    check_near("space amplification", outcome.mean.space_amplification, 1.111, 0.02);
+}
+
+#[test]
+fn tiered_writes_less_than_leveled_and_needs_more_space() {
+    let (tiered, leveled) = (run(&memtables(200), "tiered").mean, run(&memtables(200), "leveled").mean);
+    assert!(tiered.write_amplification < 0.8 * leveled.write_amplification, "{tiered:?}\n{leveled:?}");
+    assert!(tiered.write_amplification > 2.0, "every byte is merged at least once");
+    assert!(tiered.space_amplification > leveled.space_amplification);
+    assert!(tiered.reads.absent_reads > leveled.reads.absent_reads);
+}
+
+#[test]
+fn a_sequential_load_is_moved_and_not_rewritten() {
+    for name in ["leveled", "tiered"] {
+        let outcome = run(&Experiment { workload: Workload::Sequential, ..memtables(200) }, name);
+        check_near(name, outcome.mean.write_amplification, 1.0, 0.01);
+        check_near(name, outcome.mean.space_amplification, 1.0, 0.01);
+        assert!(outcome.measured.moved_bytes > outcome.measured.user_bytes * 0.9);
+    }
+}
+
+#[test]
+fn hot_keys_are_written_over_before_they_go_deep() {
+    let zipf = run(&Experiment { workload: Workload::Zipf, ..memtables(200) }, "leveled");
+    let uniform = run(&memtables(200), "leveled");
+    assert!(zipf.mean.write_amplification < 0.7 * uniform.mean.write_amplification);
+    assert!(zipf.mean.reads.present_reads < uniform.mean.reads.present_reads);
+    assert!(
+        zipf.measured.flushed_bytes < 0.8 * zipf.measured.user_bytes,
+        "many writes to one key become one"
+    );
+}
+
+#[test]
+fn deletes_give_their_space_back() {
+    let outcome = run(&Experiment { workload: Workload::Deletes, ..memtables(200) }, "leveled");
+    // Half of the keys are gone; what waits above the last level is a ninth of live data, and tombstones.
+    assert!((1.05..1.35).contains(&outcome.mean.space_amplification), "{:?}", outcome.mean);
+}
+
+#[test]
+fn a_slower_device_stalls_writers_and_a_fast_one_does_not() {
+    let on = |device: f64| {
+        let limited = Experiment { device_bytes_per_second: Some(device), ..memtables(150) };
+        let outcome = run(&limited, "leveled");
+        let work = outcome.measured.merged_bytes + outcome.measured.read_bytes;
+        assert!(work <= device * outcome.mean.seconds, "more was done than the device can");
+        outcome.mean
+    };
+    let (slow, middle, fast) = (on(0.3e9), on(0.6e9), on(100e9));
+    assert!(slow.stalled_seconds > 2.0 * middle.stalled_seconds, "{slow:?}\n{middle:?}");
+    assert!(middle.stalled_seconds > 0.0);
+    assert_eq!(fast.stalled_seconds, 0.0);
+    assert!(slow.space_amplification_max > fast.space_amplification_max);
+    // The writers' own pace, when nothing holds them.
+    check_near("seconds", fast.seconds, fast.user_bytes / 50e6, 1e-6);
+}
+
+fn study(flushes_max: u64, device_bytes_per_second: Option<f64>) -> Findings {
+    let experiment = Experiment { device_bytes_per_second, ..memtables(1200) };
+    Study { experiment, flushes_max, ..Study::default() }
+        .run(|scale| stock("leveled", scale))
+        .expect("it keeps the laws")
+}
+
+#[test]
+fn what_scaling_leaves_out_is_added_again() {
+    let (whole, scaled) = (study(1200, None), study(120, None));
+    assert_eq!((whole.levels_left_out, scaled.levels_left_out, scaled.scale), (0, 1, 10));
+    let simulated = scaled.simulated.mean.write_amplification;
+    assert!(simulated < 0.8 * whole.write_amplification, "a level is missing: {simulated}");
+    // A tree of 120 memtables, and a smaller one of 12, are little to go by; the default is 200 to 2000.
+    check_near("writes", scaled.write_amplification, whole.write_amplification, 0.08);
+    check_near("runs", scaled.reads.runs, whole.reads.runs, 0.25);
+}
+
+#[test]
+fn a_scaled_tree_on_a_slow_device_feels_the_levels_it_lacks() {
+    let share =
+        |findings: Findings| findings.simulated.mean.stalled_seconds / findings.simulated.mean.seconds;
+    let (whole, scaled) = (share(study(1200, Some(0.5e9))), share(study(120, Some(0.5e9))));
+    assert!(whole > 0.1 && (scaled - whole).abs() < 0.15, "{whole} of the time, scaled {scaled}");
+}
+
+#[test]
+fn two_runs_agree_to_the_last_digit() {
+    for workload in Workload::ALL {
+        let limited = Experiment { workload, device_bytes_per_second: Some(0.4e9), ..memtables(40) };
+        assert_eq!(run(&limited, "leveled"), run(&limited, "leveled"), "{workload:?}");
+    }
+}
+
+/// Breaks the law that tasks pass the guard.
+#[derive(Debug)]
+struct Careless;
+
+impl CompactionPicker for Careless {
+    fn name(&self) -> &'static str {
+        "careless"
+    }
+
+    fn pick(
+        &self,
+        shape: &terrace_compaction::Shape,
+        _: &terrace_compaction::PickContext,
+    ) -> terrace_compaction::Plan {
+        // The newest run goes past all others.
+        let newest = shape.runs().next().filter(|_| shape.runs().count() > 1);
+        let task = newest.map(|(_, run)| terrace_compaction::Task {
+            kind: terrace_compaction::TaskKind::Move,
+            inputs: run.tables.iter().map(|table| table.id).collect(),
+            output: terrace_compaction::Output::NewRun { level: 5, run: None },
+            target_table_bytes: 1,
+            reason: terrace_compaction::Reason::Manual,
+        });
+        terrace_compaction::Plan { tasks: task.into_iter().collect(), ..Default::default() }
+    }
+}
+
+#[test]
+fn a_picker_that_breaks_a_law_is_refused_in_words() {
+    let error =
+        Experiment { load: false, ..memtables(40) }.run(&Careless).expect_err("a task must be refused");
+    assert!(error.to_string().contains("would be carried past"), "{error}");
+}

@@ -4,20 +4,17 @@
 //! mode of journal for a whole database, so `none` writes are process-safe all the same. It tells nobody when its background work is done:
 //! the store is at rest when nothing has moved for some milliseconds, which its drain times hold.
 
-use crate::tally::Tally;
+use crate::peer::{Counted, Peer, named, pause};
+use crate::scan::each;
 use crate::{BACKGROUND_THREADS, BLOCK_BYTES, NO_PARTS};
 use ::fjall::config::{
     BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
 };
-use ::fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use ::fjall::{CompressionType, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
 use std::path::Path;
-use std::time::Duration;
 use terrace_bench::store::{
-    BatchWrite, Direction, Durability, Parts, Settings, Store, StoreError, StoreFactory, StoreResult,
-    StoreStats, Visitor,
+    BatchWrite, Direction, Durability, Parts, Settings, Store, StoreFactory, StoreResult, Visitor,
 };
-
-const POLL: Duration = Duration::from_millis(2);
 
 /// So many looks without a change mean rest.
 const QUIET_LOOKS: u32 = 15;
@@ -64,18 +61,19 @@ impl StoreFactory for FjallFactory {
                 .filter_policy(FilterPolicy::all(filter))
         };
         let data = named("open", db.keyspace("data", options))?;
-        Ok(Box::new(FjallStore { db, data, tally: Tally::begin() }))
+        Ok(Counted::store(FjallStore { db, data }))
     }
 }
 
 struct FjallStore {
     db: Database,
     data: Keyspace,
-    tally: Tally,
 }
 
-fn named<T>(operation: &'static str, result: ::fjall::Result<T>) -> StoreResult<T> {
-    result.map_err(|error| StoreError::new(operation, error))
+fn show(pair: Guard, visit: &mut Visitor<'_>) -> StoreResult<()> {
+    let (key, value) = named("scan", pair.into_inner())?;
+    visit(&key, &value);
+    Ok(())
 }
 
 impl FjallStore {
@@ -99,21 +97,18 @@ impl FjallStore {
     }
 }
 
-impl Store for FjallStore {
+impl Peer for FjallStore {
     fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> StoreResult<()> {
-        self.tally.add(key, Some(value));
         named("put", self.data.insert(key, value))?;
         self.sync(durability)
     }
 
     fn delete(&self, key: &[u8], durability: Durability) -> StoreResult<()> {
-        self.tally.add(key, None);
         named("delete", self.data.remove(key))?;
         self.sync(durability)
     }
 
     fn write_batch(&self, writes: &[BatchWrite<'_>], durability: Durability) -> StoreResult<()> {
-        self.tally.add_all(writes);
         let mode = match durability {
             Durability::None | Durability::PageCache => PersistMode::Buffer,
             Durability::Synced => PersistMode::SyncData,
@@ -133,28 +128,15 @@ impl Store for FjallStore {
         Ok(found.map(|value| visit(&value)).is_some())
     }
 
-    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<usize> {
-        let mut shown = 0;
-        for pair in self.data.range(from..).take(count) {
-            let (key, value) = named("scan", pair.into_inner())?;
-            visit(&key, &value);
-            shown += 1;
-        }
-        Ok(shown)
+    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<u64> {
+        each(self.data.range(from..).take(count), |pair| show(pair, visit))
     }
 
     fn scan_all(&self, direction: Direction, visit: &mut Visitor<'_>) -> StoreResult<u64> {
-        let mut iter = self.data.iter();
-        let mut shown = 0;
-        loop {
-            let pair = match direction {
-                Direction::Forward => iter.next(),
-                Direction::Backward => iter.next_back(),
-            };
-            let Some(pair) = pair else { return Ok(shown) };
-            let (key, value) = named("scan", pair.into_inner())?;
-            visit(&key, &value);
-            shown += 1;
+        let all = self.data.iter();
+        match direction {
+            Direction::Forward => each(all, |pair| show(pair, visit)),
+            Direction::Backward => each(all.rev(), |pair| show(pair, visit)),
         }
     }
 
@@ -162,11 +144,10 @@ impl Store for FjallStore {
         named("flush", self.data.rotate_memtable_and_wait())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a peer that can only be polled")]
     fn wait_idle(&self) -> StoreResult<()> {
         let (mut last, mut quiet) = (self.state(), 0);
         while quiet < QUIET_LOOKS {
-            std::thread::sleep(POLL);
+            pause();
             let state = self.state();
             let busy = state[..3].iter().any(|count| *count > 0);
             quiet = if busy || state != last { 0 } else { quiet + 1 };
@@ -179,11 +160,7 @@ impl Store for FjallStore {
         named("compact", self.data.major_compact())
     }
 
-    fn stats(&self) -> StoreStats {
-        self.tally.stats()
-    }
-
-    fn close(self: Box<Self>) -> StoreResult<()> {
+    fn close(self) -> StoreResult<()> {
         named("close", self.db.persist(PersistMode::Buffer))
     }
 }

@@ -7,17 +7,14 @@
 
 mod handle;
 
-use crate::tally::Tally;
+use crate::peer::{Counted, Peer, named, pause};
+use crate::scan::{Position, from_position};
 use crate::{BLOCK_BYTES, NO_PARTS};
-use handle::{Batch, Db, Sizes};
+use handle::{Batch, Db, Iter, Sizes};
 use std::path::Path;
-use std::time::Duration;
 use terrace_bench::store::{
-    BatchWrite, Direction, Durability, Parts, Settings, Store, StoreError, StoreFactory, StoreResult,
-    StoreStats, Visitor,
+    BatchWrite, Direction, Durability, Parts, Settings, Store, StoreFactory, StoreResult, Visitor,
 };
-
-const POLL: Duration = Duration::from_millis(2);
 
 /// Tables in level 0 at which it compacts, and the size of level 1; each further level may be ten times as large (db/version_set.cc).
 const L0_TABLES: usize = 4;
@@ -59,33 +56,41 @@ impl StoreFactory for LevelFactory {
             filter_bits: settings.filter_bits_per_key as i32,
             snappy: self.snappy,
         };
-        let db = named("open", Db::open(dir, &sizes))?;
-        Ok(Box::new(LevelStore { db, tally: Tally::begin() }))
+        Ok(Counted::store(LevelStore { db: named("open", Db::open(dir, &sizes))? }))
     }
 }
 
 struct LevelStore {
     db: Db,
-    tally: Tally,
 }
 
-fn named<T>(operation: &'static str, result: Result<T, String>) -> StoreResult<T> {
-    result.map_err(|error| StoreError::new(operation, error))
+impl Position for Iter<'_> {
+    fn item(&self) -> Option<(&[u8], &[u8])> {
+        self.item()
+    }
+
+    fn step(&mut self, direction: Direction) {
+        match direction {
+            Direction::Forward => self.next(),
+            Direction::Backward => self.prev(),
+        }
+    }
+
+    fn status(&self) -> StoreResult<()> {
+        named("scan", self.status())
+    }
 }
 
-impl Store for LevelStore {
+impl Peer for LevelStore {
     fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> StoreResult<()> {
-        self.tally.add(key, Some(value));
         named("put", self.db.put(key, value, durability == Durability::Synced))
     }
 
     fn delete(&self, key: &[u8], durability: Durability) -> StoreResult<()> {
-        self.tally.add(key, None);
         named("delete", self.db.delete(key, durability == Durability::Synced))
     }
 
     fn write_batch(&self, writes: &[BatchWrite<'_>], durability: Durability) -> StoreResult<()> {
-        self.tally.add_all(writes);
         let mut batch = Batch::new();
         for (key, value) in writes {
             match value {
@@ -101,21 +106,10 @@ impl Store for LevelStore {
         Ok(found.map(|value| visit(value.bytes())).is_some())
     }
 
-    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<usize> {
+    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<u64> {
         let mut iter = self.db.iter();
         iter.seek(from);
-        let mut shown = 0;
-        while shown < count
-            && let Some((key, value)) = iter.item()
-        {
-            visit(key, value);
-            shown += 1;
-            if shown < count {
-                iter.next();
-            }
-        }
-        named("scan", iter.status())?;
-        Ok(shown)
+        from_position(iter, Direction::Forward, count as u64, visit)
     }
 
     fn scan_all(&self, direction: Direction, visit: &mut Visitor<'_>) -> StoreResult<u64> {
@@ -124,17 +118,7 @@ impl Store for LevelStore {
             Direction::Forward => iter.seek_to_first(),
             Direction::Backward => iter.seek_to_last(),
         }
-        let mut shown = 0;
-        while let Some((key, value)) = iter.item() {
-            visit(key, value);
-            shown += 1;
-            match direction {
-                Direction::Forward => iter.next(),
-                Direction::Backward => iter.prev(),
-            }
-        }
-        named("scan", iter.status())?;
-        Ok(shown)
+        from_position(iter, direction, u64::MAX, visit)
     }
 
     fn flush(&self) -> StoreResult<()> {
@@ -143,24 +127,15 @@ impl Store for LevelStore {
         Ok(())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a peer that can only be polled")]
     fn wait_idle(&self) -> StoreResult<()> {
         while debt(&named("wait", self.db.property("leveldb.sstables"))?) {
-            std::thread::sleep(POLL);
+            pause();
         }
         Ok(())
     }
 
     fn compact(&self) -> StoreResult<()> {
         self.db.compact(None);
-        Ok(())
-    }
-
-    fn stats(&self) -> StoreStats {
-        self.tally.stats()
-    }
-
-    fn close(self: Box<Self>) -> StoreResult<()> {
         Ok(())
     }
 }

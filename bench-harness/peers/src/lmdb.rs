@@ -5,15 +5,15 @@
 //! memtable, filters, compression or background work.
 
 use crate::NO_PARTS;
-use crate::tally::Tally;
+use crate::peer::{Counted, Peer, named};
+use crate::scan::each;
 use heed::types::Bytes;
 use heed::{Env, EnvFlags, EnvOpenOptions, FlagSetMode};
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 use terrace_bench::store::{
-    BatchWrite, Direction, Durability, Parts, Settings, Store, StoreError, StoreFactory, StoreResult,
-    StoreStats, Visitor,
+    BatchWrite, Direction, Durability, Parts, Settings, Store, StoreFactory, StoreResult, Visitor,
 };
 
 /// Address space, not memory: more than any run needs.
@@ -41,7 +41,7 @@ impl StoreFactory for LmdbFactory {
         let mut begin = named("open", env.write_txn())?;
         let data = named("open", env.create_database(&mut begin, None))?;
         named("open", begin.commit())?;
-        Ok(Box::new(LmdbStore { env, data, syncs: RwLock::new(false), tally: Tally::begin() }))
+        Ok(Counted::store(LmdbStore { env, data, syncs: RwLock::new(false) }))
     }
 }
 
@@ -50,26 +50,15 @@ struct LmdbStore {
     data: heed::Database<Bytes, Bytes>,
     /// Whether commits sync at present; held for reading by writers, for writing to change it.
     syncs: RwLock<bool>,
-    tally: Tally,
 }
 
-fn named<T>(operation: &'static str, result: heed::Result<T>) -> StoreResult<T> {
-    result.map_err(|error| StoreError::new(operation, error))
+fn show(pair: heed::Result<(&[u8], &[u8])>, visit: &mut Visitor<'_>) -> StoreResult<()> {
+    let (key, value) = named("scan", pair)?;
+    visit(key, value);
+    Ok(())
 }
 
 impl LmdbStore {
-    fn write(&self, writes: &[BatchWrite<'_>], durability: Durability) -> StoreResult<()> {
-        let wanted = durability == Durability::Synced;
-        loop {
-            let syncs = self.syncs.read().unwrap_or_else(PoisonError::into_inner);
-            if *syncs == wanted {
-                return self.commit(writes);
-            }
-            drop(syncs);
-            self.switch(wanted)?;
-        }
-    }
-
     fn switch(&self, wanted: bool) -> StoreResult<()> {
         let mut syncs = self.syncs.write().unwrap_or_else(PoisonError::into_inner);
         let mode = if wanted { FlagSetMode::Disable } else { FlagSetMode::Enable };
@@ -91,20 +80,17 @@ impl LmdbStore {
     }
 }
 
-impl Store for LmdbStore {
-    fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> StoreResult<()> {
-        self.tally.add(key, Some(value));
-        self.write(&[(key, Some(value))], durability)
-    }
-
-    fn delete(&self, key: &[u8], durability: Durability) -> StoreResult<()> {
-        self.tally.add(key, None);
-        self.write(&[(key, None)], durability)
-    }
-
+impl Peer for LmdbStore {
     fn write_batch(&self, writes: &[BatchWrite<'_>], durability: Durability) -> StoreResult<()> {
-        self.tally.add_all(writes);
-        self.write(writes, durability)
+        let wanted = durability == Durability::Synced;
+        loop {
+            let syncs = self.syncs.read().unwrap_or_else(PoisonError::into_inner);
+            if *syncs == wanted {
+                return self.commit(writes);
+            }
+            drop(syncs);
+            self.switch(wanted)?;
+        }
     }
 
     fn get(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> StoreResult<bool> {
@@ -113,51 +99,18 @@ impl Store for LmdbStore {
         Ok(found.map(visit).is_some())
     }
 
-    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<usize> {
+    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<u64> {
         let read = named("begin", self.env.read_txn())?;
         let range = (Bound::Included(from), Bound::Unbounded);
-        let mut shown = 0;
-        for pair in named("scan", self.data.range(&read, &range))?.take(count) {
-            let (key, value) = named("scan", pair)?;
-            visit(key, value);
-            shown += 1;
-        }
-        Ok(shown)
+        let pairs = named("scan", self.data.range(&read, &range))?;
+        each(pairs.take(count), |pair| show(pair, visit))
     }
 
     fn scan_all(&self, direction: Direction, visit: &mut Visitor<'_>) -> StoreResult<u64> {
         let read = named("begin", self.env.read_txn())?;
-        let mut shown = 0;
-        let mut show = |pair| {
-            let (key, value) = named("scan", pair)?;
-            visit(key, value);
-            shown += 1;
-            Ok(())
-        };
         match direction {
-            Direction::Forward => named("scan", self.data.iter(&read))?.try_for_each(&mut show)?,
-            Direction::Backward => named("scan", self.data.rev_iter(&read))?.try_for_each(&mut show)?,
+            Direction::Forward => each(named("scan", self.data.iter(&read))?, |pair| show(pair, visit)),
+            Direction::Backward => each(named("scan", self.data.rev_iter(&read))?, |pair| show(pair, visit)),
         }
-        Ok(shown)
-    }
-
-    fn flush(&self) -> StoreResult<()> {
-        Ok(())
-    }
-
-    fn wait_idle(&self) -> StoreResult<()> {
-        Ok(())
-    }
-
-    fn compact(&self) -> StoreResult<()> {
-        Ok(())
-    }
-
-    fn stats(&self) -> StoreStats {
-        self.tally.stats()
-    }
-
-    fn close(self: Box<Self>) -> StoreResult<()> {
-        Ok(())
     }
 }

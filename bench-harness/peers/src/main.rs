@@ -1,7 +1,7 @@
 //! Terrace and other key-value stores under the same workloads: the command behind `cargo xtask bench --against`.
 //!
-//! Each peer stands in a file of its own behind a feature of its name, implements the harness's `Store`, and is given the same sizes as
-//! terrace. What a peer has no setting for is said at the head of its file.
+//! Each peer stands in a file of its own behind a feature of its name, implements `Peer` (a store but for its counters), and is given the same
+//! sizes as terrace. What a peer has no setting for is said at the head of its file.
 
 #[cfg(feature = "fjall")]
 mod fjall;
@@ -9,10 +9,12 @@ mod fjall;
 mod leveldb;
 #[cfg(feature = "lmdb")]
 mod lmdb;
+mod peer;
 #[cfg(feature = "redb")]
 mod redb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
+mod scan;
 mod tally;
 
 use std::process::ExitCode;

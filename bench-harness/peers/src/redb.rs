@@ -2,21 +2,22 @@
 //!
 //! It has no process-safe class of its own: a commit is either synced or stays in the process. Here process-safe is an ordinary commit over
 //! a file whose `sync_data` does nothing: the bytes are with the system when the commit returns. It has no memtable, filters or compression;
-//! its cache is as large as cache and memtable of the others together.
+//! its cache is as large as cache and memtable of the others together. It compacts only a database that nobody else holds, which a store that is
+//! shared by reference can not give: not at all here.
 
 use crate::NO_PARTS;
-use crate::tally::Tally;
+use crate::peer::{Counted, Peer, named};
+use crate::scan::each;
 use ::redb::backends::FileBackend;
 use ::redb::{
-    Builder, Database, Durability as RedbDurability, ReadableDatabase, ReadableTable, StorageBackend,
-    TableDefinition,
+    AccessGuard, Builder, Database, Durability as RedbDurability, ReadableDatabase, ReadableTable,
+    StorageBackend, StorageError, TableDefinition,
 };
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use terrace_bench::store::{
-    BatchWrite, Direction, Durability, Parts, Settings, Store, StoreError, StoreFactory, StoreResult,
-    StoreStats, Visitor,
+    BatchWrite, Direction, Durability, Parts, Settings, Store, StoreFactory, StoreResult, Visitor,
 };
 
 const DATA: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("data");
@@ -48,7 +49,7 @@ impl StoreFactory for RedbFactory {
         let begin = named("open", db.begin_write())?;
         named("open", begin.open_table(DATA)).map(drop)?;
         named("open", begin.commit())?;
-        Ok(Box::new(RedbStore { db, syncs, tally: Tally::begin() }))
+        Ok(Counted::store(RedbStore { db, syncs }))
     }
 }
 
@@ -88,18 +89,19 @@ impl StorageBackend for SwitchedBackend {
 struct RedbStore {
     db: Database,
     syncs: Arc<AtomicBool>,
-    tally: Tally,
 }
 
-fn named<T, E>(operation: &'static str, result: Result<T, E>) -> StoreResult<T>
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    result.map_err(|error| StoreError::new(operation, error))
+/// What a scan comes to next.
+type Pair<'a> = Result<(AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>), StorageError>;
+
+fn show(pair: Pair<'_>, visit: &mut Visitor<'_>) -> StoreResult<()> {
+    let (key, value) = named("scan", pair)?;
+    visit(key.value(), value.value());
+    Ok(())
 }
 
-impl RedbStore {
-    fn write(&self, writes: &[BatchWrite<'_>], durability: Durability) -> StoreResult<()> {
+impl Peer for RedbStore {
+    fn write_batch(&self, writes: &[BatchWrite<'_>], durability: Durability) -> StoreResult<()> {
         let mut write = named("begin", self.db.begin_write())?;
         // There is one writer at a time, and this is it: nobody else's commit sees the switch.
         self.syncs.store(durability == Durability::Synced, Ordering::Release);
@@ -117,23 +119,6 @@ impl RedbStore {
         }
         named("commit", write.commit())
     }
-}
-
-impl Store for RedbStore {
-    fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> StoreResult<()> {
-        self.tally.add(key, Some(value));
-        self.write(&[(key, Some(value))], durability)
-    }
-
-    fn delete(&self, key: &[u8], durability: Durability) -> StoreResult<()> {
-        self.tally.add(key, None);
-        self.write(&[(key, None)], durability)
-    }
-
-    fn write_batch(&self, writes: &[BatchWrite<'_>], durability: Durability) -> StoreResult<()> {
-        self.tally.add_all(writes);
-        self.write(writes, durability)
-    }
 
     fn get(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> StoreResult<bool> {
         let read = named("begin", self.db.begin_read())?;
@@ -142,53 +127,23 @@ impl Store for RedbStore {
         Ok(found.map(|value| visit(value.value())).is_some())
     }
 
-    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<usize> {
+    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<u64> {
         let read = named("begin", self.db.begin_read())?;
         let table = named("table", read.open_table(DATA))?;
-        let mut shown = 0;
-        for pair in named("scan", table.range(from..))?.take(count) {
-            let (key, value) = named("scan", pair)?;
-            visit(key.value(), value.value());
-            shown += 1;
-        }
-        Ok(shown)
+        each(named("scan", table.range(from..))?.take(count), |pair| show(pair, visit))
     }
 
     fn scan_all(&self, direction: Direction, visit: &mut Visitor<'_>) -> StoreResult<u64> {
         let read = named("begin", self.db.begin_read())?;
         let table = named("table", read.open_table(DATA))?;
-        let mut range = named("scan", table.iter())?;
-        let mut shown = 0;
-        loop {
-            let pair = match direction {
-                Direction::Forward => range.next(),
-                Direction::Backward => range.next_back(),
-            };
-            let Some(pair) = pair else { return Ok(shown) };
-            let (key, value) = named("scan", pair)?;
-            visit(key.value(), value.value());
-            shown += 1;
+        let all = named("scan", table.iter())?;
+        match direction {
+            Direction::Forward => each(all, |pair| show(pair, visit)),
+            Direction::Backward => each(all.rev(), |pair| show(pair, visit)),
         }
     }
 
-    fn flush(&self) -> StoreResult<()> {
-        Ok(())
-    }
-
-    fn wait_idle(&self) -> StoreResult<()> {
-        Ok(())
-    }
-
-    fn compact(&self) -> StoreResult<()> {
-        // It wants the database to itself, which a store that is shared by reference can not give.
-        Ok(())
-    }
-
-    fn stats(&self) -> StoreStats {
-        self.tally.stats()
-    }
-
-    fn close(self: Box<Self>) -> StoreResult<()> {
+    fn close(self) -> StoreResult<()> {
         self.syncs.store(true, Ordering::Release);
         named("close", self.db.close())
     }

@@ -3,16 +3,16 @@
 //! Set alike with terrace: sizes, filters, compression by level, threads, block size. Left at its defaults: the block cache's kind
 //! (hyper clock), dynamic level sizes, checksums of blocks verified on reads, index and filter blocks outside of the cache.
 
-use crate::tally::Tally;
+use crate::peer::{Counted, Peer, named};
+use crate::scan::{Position, from_position};
 use crate::{BACKGROUND_THREADS, BLOCK_BYTES, MEMTABLES_MAX, NO_PARTS};
 use ::rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompressionType, Options, ReadOptions, WaitForCompactOptions, WriteBatch,
-    WriteOptions,
+    BlockBasedOptions, Cache, DB, DBCompressionType, DBRawIterator, Options, ReadOptions,
+    WaitForCompactOptions, WriteBatch, WriteOptions,
 };
 use std::path::Path;
 use terrace_bench::store::{
-    BatchWrite, Direction, Durability, Parts, Settings, Store, StoreError, StoreFactory, StoreResult,
-    StoreStats, Visitor,
+    BatchWrite, Direction, Durability, Parts, Settings, Store, StoreFactory, StoreResult, Visitor,
 };
 
 const LEVELS: usize = 7;
@@ -59,18 +59,29 @@ impl StoreFactory for RocksFactory {
         let mut levels = [deep; LEVELS];
         levels[..2].fill(DBCompressionType::None);
         options.set_compression_per_level(&levels);
-        let db = named("open", DB::open(&options, dir))?;
-        Ok(Box::new(RocksStore { db, tally: Tally::begin() }))
+        Ok(Counted::store(RocksStore { db: named("open", DB::open(&options, dir))? }))
     }
 }
 
 struct RocksStore {
     db: DB,
-    tally: Tally,
 }
 
-fn named<T>(operation: &'static str, result: Result<T, ::rocksdb::Error>) -> StoreResult<T> {
-    result.map_err(|error| StoreError::new(operation, error))
+impl Position for DBRawIterator<'_> {
+    fn item(&self) -> Option<(&[u8], &[u8])> {
+        self.item()
+    }
+
+    fn step(&mut self, direction: Direction) {
+        match direction {
+            Direction::Forward => self.next(),
+            Direction::Backward => self.prev(),
+        }
+    }
+
+    fn status(&self) -> StoreResult<()> {
+        named("scan", self.status())
+    }
 }
 
 fn durable(durability: Durability) -> WriteOptions {
@@ -83,9 +94,8 @@ fn durable(durability: Durability) -> WriteOptions {
     options
 }
 
-impl Store for RocksStore {
+impl Peer for RocksStore {
     fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> StoreResult<()> {
-        self.tally.add(key, Some(value));
         match durability {
             // Without options of its own made for each call.
             Durability::PageCache => named("put", self.db.put(key, value)),
@@ -94,12 +104,10 @@ impl Store for RocksStore {
     }
 
     fn delete(&self, key: &[u8], durability: Durability) -> StoreResult<()> {
-        self.tally.add(key, None);
         named("delete", self.db.delete_opt(key, &durable(durability)))
     }
 
     fn write_batch(&self, writes: &[BatchWrite<'_>], durability: Durability) -> StoreResult<()> {
-        self.tally.add_all(writes);
         let mut batch = WriteBatch::default();
         for (key, value) in writes {
             match value {
@@ -115,21 +123,10 @@ impl Store for RocksStore {
         Ok(found.map(|value| visit(&value)).is_some())
     }
 
-    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<usize> {
+    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<u64> {
         let mut iter = self.db.raw_iterator_opt(ReadOptions::default());
         iter.seek(from);
-        let mut shown = 0;
-        while shown < count
-            && let Some((key, value)) = iter.item()
-        {
-            visit(key, value);
-            shown += 1;
-            if shown < count {
-                iter.next();
-            }
-        }
-        named("scan", iter.status())?;
-        Ok(shown)
+        from_position(iter, Direction::Forward, count as u64, visit)
     }
 
     fn scan_all(&self, direction: Direction, visit: &mut Visitor<'_>) -> StoreResult<u64> {
@@ -138,17 +135,7 @@ impl Store for RocksStore {
             Direction::Forward => iter.seek_to_first(),
             Direction::Backward => iter.seek_to_last(),
         }
-        let mut shown = 0;
-        while let Some((key, value)) = iter.item() {
-            visit(key, value);
-            shown += 1;
-            match direction {
-                Direction::Forward => iter.next(),
-                Direction::Backward => iter.prev(),
-            }
-        }
-        named("scan", iter.status())?;
-        Ok(shown)
+        from_position(iter, direction, u64::MAX, visit)
     }
 
     fn flush(&self) -> StoreResult<()> {
@@ -164,11 +151,7 @@ impl Store for RocksStore {
         Ok(())
     }
 
-    fn stats(&self) -> StoreStats {
-        self.tally.stats()
-    }
-
-    fn close(self: Box<Self>) -> StoreResult<()> {
+    fn close(self) -> StoreResult<()> {
         named("close", self.db.flush_wal(false))
     }
 }

@@ -17,7 +17,16 @@ fn terrace_keeps_what_it_acknowledged_when_killed_with_either_log() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let output = compare(
         dir.path(),
-        &["--against", "terrace", "--log", "buffered,mapped", "--workload", "read-random", "--value", "20"],
+        &[
+            "--against",
+            "terrace",
+            "--log",
+            "buffered,mapped",
+            "--workload",
+            "read-random,ycsb-a",
+            "--value",
+            "20",
+        ],
     );
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");

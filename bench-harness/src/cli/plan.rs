@@ -121,8 +121,12 @@ fn run_workloads(
             rows.extend(open_after_kill(factory, options, *workload, progress)?);
             continue;
         }
-        let reusable = clean.take().filter(|_| workload.only_reads());
-        let mut loaded = match reusable {
+        if !workload.only_reads()
+            && let Some(loaded) = clean.take()
+        {
+            loaded.end(factory)?;
+        }
+        let mut loaded = match clean.take() {
             Some(loaded) => loaded,
             None => Loaded::new(factory, options, *workload, progress)?,
         };

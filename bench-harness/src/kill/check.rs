@@ -43,7 +43,7 @@ pub(crate) fn check(program: &Path, options: &Options, parts: &Parts) -> Result<
     options.config.records = RECORDS;
     let enough = if options.config.durability == Durability::Synced { WRITES_SYNCED } else { WRITES };
     let acknowledged = kill_after(child(program, &options, parts), &dir, enough)
-        .map_err(|error| format!("{}: {error}", parts.engine))?;
+        .map_err(|error| format!("{}: {error}\nThe database is left in {}", parts.engine, dir.display()))?;
     let mut counter = child(program, &options, parts);
     counter.arg("--count-after-kill").arg(&dir).args(["--acknowledged", &acknowledged.to_string()]);
     let output = counter.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
@@ -51,10 +51,12 @@ pub(crate) fn check(program: &Path, options: &Options, parts: &Parts) -> Result<
     let there: u64 = match text.trim().parse() {
         Ok(there) if output.status.success() => there,
         _ => {
+            let error = String::from_utf8_lossy(&output.stderr);
             return Err(format!(
-                "{}: after a kill: {}",
+                "{}: after a kill: {}\nThe database is left in {}",
                 parts.engine,
-                String::from_utf8_lossy(&output.stderr)
+                error.trim_end(),
+                dir.display()
             ));
         }
     };

@@ -11,6 +11,7 @@ use crate::store::{
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use terrace::{Engine, Options, StockLog, WriteBatch};
 use terrace_bloom::{BlockedBloom, Filter, FilterId, StandardBloom};
 use terrace_compaction::{CompactionPicker, LeveledPicker, TieredOptions, TieredPicker};
@@ -149,13 +150,16 @@ impl<M: MemTable, K: BenchPicker> StoreFactory for TerraceFactory<M, K> {
             ..defaults
         };
         let engine = Engine::<Mix<M, K>>::builder(dir).options(options).open();
-        Ok(Box::new(TerraceStore { engine: engine.map_err(|error| StoreError::new("open", error))? }))
+        Ok(Box::new(TerraceStore { engine: named("open", engine)?, framing_bytes: AtomicU64::new(0) }))
     }
 }
 
 /// An open engine.
 struct TerraceStore<P: terrace::Parts> {
     engine: Engine<P>,
+    /// What batches were longer than their keys and values: the engine counts a batch as long as it is in the log, peers are counted
+    /// without that.
+    framing_bytes: AtomicU64,
 }
 
 fn durability(durability: Durability) -> terrace::Durability {
@@ -181,12 +185,15 @@ impl<P: terrace::Parts> Store for TerraceStore<P> {
 
     fn write_batch(&self, writes: &[BatchWrite<'_>], wanted: Durability) -> StoreResult<()> {
         let mut batch = WriteBatch::new();
+        let mut bytes = 0;
         for (key, value) in writes {
+            bytes += key.len() + value.map_or(0, <[u8]>::len);
             match value {
                 Some(value) => batch.put(key, value),
                 None => batch.delete(key),
             };
         }
+        self.framing_bytes.fetch_add((batch.bytes() - bytes) as u64, Ordering::Relaxed);
         named("write", self.engine.write_with(batch, durability(wanted)))
     }
 
@@ -237,13 +244,15 @@ impl<P: terrace::Parts> Store for TerraceStore<P> {
 
     fn stats(&self) -> StoreStats {
         let stats = self.engine.stats();
+        let given = stats.user_bytes.saturating_sub(self.framing_bytes.load(Ordering::Relaxed));
+        let written = stats.log_bytes + stats.flush_bytes + stats.compaction_written_bytes;
         StoreStats {
-            user_bytes_written: Some(stats.user_bytes),
-            file_bytes_written: Some(stats.log_bytes + stats.flush_bytes + stats.compaction_written_bytes),
+            user_bytes_written: Some(given),
+            file_bytes_written: Some(written),
             // Reads of blocks that the cache did not have are not counted in bytes.
             file_bytes_read: None,
             file_bytes_held: Some(stats.table_bytes + stats.live_log_bytes),
-            write_amp: (stats.user_bytes > 0).then(|| stats.write_amplification()),
+            write_amp: (given > 0).then(|| written as f64 / given as f64),
             read_amp: (stats.gets > 0).then(|| stats.read_amplification()),
             space_amp: (stats.tables > 0).then_some(stats.space_amplification),
             stall: Some(stats.stall_time),
@@ -292,6 +301,19 @@ mod tests {
             let life = life.unwrap_or_else(|error| panic!("{:?}: {error}", factory.parts()));
             assert_eq!(life.records, data.len() as u64);
         }
+    }
+
+    #[test]
+    fn bytes_given_are_those_of_keys_and_values_also_in_batches() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = factories()[0].open(dir.path(), &SMALL).expect("an empty folder can be opened");
+        let big = [7; 300];
+        let batch: [BatchWrite<'_>; 3] = [(b"a", Some(b"12")), (b"bcd", Some(&big)), (b"e", None)];
+        store.write_batch(&batch, Durability::PageCache).expect("a batch can be written");
+        assert_eq!(store.stats().user_bytes_written, Some(1 + 2 + 3 + 300 + 1));
+        store.put(b"f", b"34", Durability::PageCache).expect("a pair can be put");
+        store.delete(b"ghi", Durability::PageCache).expect("a key can be deleted");
+        assert_eq!(store.stats().user_bytes_written, Some(307 + 3 + 3));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use crate::process;
 use crate::workspace::Workspace;
 use crate::{Verb, bench, concurrency, deps, features, package, test, tidy};
 use lexopt::prelude::*;
+use std::env::consts::EXE_EXTENSION;
+use std::process::Command;
 use std::time::Instant;
 
 pub(crate) const VERB: Verb = Verb {
@@ -111,13 +113,16 @@ fn doc() -> Result<(), String> {
     process::run(command.env("RUSTDOCFLAGS", process::deny_warnings("RUSTDOCFLAGS")))
 }
 
-/// Runs every example: each ends by itself and checks what it shows.
+/// Runs every example: each ends by itself and checks what it shows. Built as tests are, so that the step before has built them already.
 fn examples() -> Result<(), String> {
     let workspace = Workspace::load()?;
-    for (package, name) in workspace.targets("example") {
-        let mut command = process::cargo(&workspace.root);
-        command.args(["run", "--all-features", "-p", package, "--example", name, "--"]);
-        process::run(command.args(example_arguments(name)))?;
+    let all = ["build", "--workspace", "--all-features", "--examples", "--profile", "test"];
+    process::run(process::cargo(&workspace.root).args(all))?;
+    for (_, name) in workspace.targets("example") {
+        let program = workspace.target.join("debug/examples").join(name).with_extension(EXE_EXTENSION);
+        println!("example {name}");
+        let mut command = Command::new(program);
+        process::run(command.current_dir(&workspace.root).args(example_arguments(name)))?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::seam::executor::{Lane, Step};
 use crate::shared::Shared;
 use crate::stats::bump;
 use crate::tree::{Tree, Work};
-use crate::version::{RunTables, Table, Version, View};
+use crate::version::{Run, RunTables, Table, Version, View};
 use crate::{Error, Parts, Result};
 
 /// Read-ahead of a merge, in bytes.
@@ -288,7 +288,7 @@ impl<P: Parts> Merge<P> {
 /// The inputs of a task that are in this run.
 fn inputs_of<P: Parts>(run: &RunTables<P>, task: &Task) -> Option<RunTables<P>> {
     let inputs: Vec<_> = run.iter().filter(|table| task.inputs.contains(&table.meta.id)).cloned().collect();
-    (!inputs.is_empty()).then(|| inputs.into())
+    (!inputs.is_empty()).then(|| Arc::new(Run::new(inputs)))
 }
 
 /// How long a job sleeps at most before it looks again, so that a close need not wait.

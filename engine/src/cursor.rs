@@ -71,7 +71,7 @@ impl<P: Parts> RunCursor<P> {
     }
 
     fn try_seek(&mut self, target: InternalKey<'_>) -> Result<()> {
-        let at = self.tables.partition_point(|table| table.meta.largest_key.as_slice() < target.user_key);
+        let at = self.tables.at_or_after(target.user_key);
         if let Some(inner) = self.enter(at) {
             inner.seek(target)?;
         }

@@ -62,6 +62,7 @@ mod db;
 #[cfg(feature = "preset")]
 mod dump;
 mod error;
+mod fences;
 mod flush;
 mod histogram;
 mod iter;

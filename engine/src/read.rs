@@ -7,7 +7,6 @@ use terrace_sstable::TableReader;
 
 use crate::shared::Shared;
 use crate::tree::Tree;
-use crate::version::find_table;
 use crate::{Error, Parts, Result, pinned};
 
 impl<P: Parts> Shared<P> {
@@ -31,7 +30,7 @@ impl<P: Parts> Shared<P> {
         let hash = KeyHash::of(key);
         let mut answer = Ok(None);
         for run in &view.version.runs {
-            let Some(table) = find_table(run, key) else { continue };
+            let Some(table) = run.find(key) else { continue };
             asked += 1;
             if !table.reader.may_contain(hash) {
                 continue;

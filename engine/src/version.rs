@@ -1,6 +1,7 @@
 //! A version: the tables of a keyspace at one moment, immutable. A view: a version and the memtables above it.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use terrace_compaction::{Shape, ShapeEdit, TableId, TableMeta};
@@ -8,6 +9,7 @@ use terrace_entry::SeqNo;
 use terrace_memtable::MemTable;
 use terrace_sstable::TableReader;
 
+use crate::fences::{Fences, KeyRanges};
 use crate::parts::TableReaderOf;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::trash::Trash;
@@ -48,16 +50,52 @@ impl<P: Parts> Drop for Table<P> {
 }
 
 /// The open tables of a run, ascending and disjoint.
-pub(crate) type RunTables<P> = Arc<[Arc<Table<P>>]>;
+pub(crate) struct Run<P: Parts> {
+    tables: Box<[Arc<Table<P>>]>,
+    fences: Fences,
+}
 
-/// The table of a run that may hold `user_key`.
-#[inline]
-pub(crate) fn find_table<'a, P: Parts>(
-    tables: &'a [Arc<Table<P>>],
-    user_key: &[u8],
-) -> Option<&'a Arc<Table<P>>> {
-    let at = tables.partition_point(|table| table.meta.largest_key.as_slice() < user_key);
-    tables.get(at).filter(|table| table.meta.smallest_key.as_slice() <= user_key)
+pub(crate) type RunTables<P> = Arc<Run<P>>;
+
+impl<P: Parts> Deref for Run<P> {
+    type Target = [Arc<Table<P>>];
+
+    fn deref(&self) -> &[Arc<Table<P>>] {
+        &self.tables
+    }
+}
+
+impl<P: Parts> KeyRanges for [Arc<Table<P>>] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn smallest(&self, number: usize) -> &[u8] {
+        &self[number].meta.smallest_key
+    }
+
+    #[inline]
+    fn largest(&self, number: usize) -> &[u8] {
+        &self[number].meta.largest_key
+    }
+}
+
+impl<P: Parts> Run<P> {
+    pub(crate) fn new(tables: Vec<Arc<Table<P>>>) -> Self {
+        Run { fences: Fences::of(tables.as_slice()), tables: tables.into() }
+    }
+
+    /// The first table whose last key is at or after `user_key`.
+    pub(crate) fn at_or_after(&self, user_key: &[u8]) -> usize {
+        self.fences.at_or_after(&*self.tables, user_key)
+    }
+
+    /// The table that may hold `user_key`.
+    #[inline]
+    pub(crate) fn find(&self, user_key: &[u8]) -> Option<&Arc<Table<P>>> {
+        self.fences.find(&*self.tables, user_key).map(|number| &self.tables[number])
+    }
 }
 
 /// The tables of a keyspace.
@@ -80,7 +118,7 @@ impl<P: Parts> Version<P> {
                 Error::InvalidArgument(format!("run {} names a table that is not open", run.id))
             })?;
             memory_bytes += tables.iter().map(|table| table.reader.memory_bytes() as u64).sum::<u64>();
-            runs.push(tables.into());
+            runs.push(Arc::new(Run::new(tables)));
         }
         Ok(Version { shape, runs, memory_bytes })
     }

@@ -30,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 mod cursor;
+pub mod heads;
 mod key;
 mod merge;
 #[cfg(feature = "testing")]

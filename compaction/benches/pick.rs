@@ -3,7 +3,10 @@
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use terrace_compaction::testing::Random;
-use terrace_compaction::{CompactionPicker, LeveledPicker, PickContext, Shape, TableMeta, TieredPicker};
+use terrace_compaction::{
+    CompactionPicker, FifoPicker, FluidPicker, LeveledPicker, PickContext, Shape, TableMeta, TieredPicker,
+    UniversalPicker, WindowedPicker,
+};
 
 /// A leveled tree of about `tables` tables of 64 MiB, every level a little too large, and six runs in level 0.
 fn tree(tables: u64) -> Shape {
@@ -66,6 +69,10 @@ fn bench_guard(criterion: &mut Criterion) {
 fn bench_all(criterion: &mut Criterion) {
     bench_picker(criterion, &LeveledPicker::default());
     bench_picker(criterion, &TieredPicker::default());
+    bench_picker(criterion, &UniversalPicker::default());
+    bench_picker(criterion, &FluidPicker::default());
+    bench_picker(criterion, &WindowedPicker::default());
+    bench_picker(criterion, &FifoPicker::default());
     bench_guard(criterion);
 }
 

@@ -53,6 +53,10 @@
 //!
 //! * `leveled` (default): `LeveledPicker`.
 //! * `tiered` (default): `TieredPicker`.
+//! * `universal`: `UniversalPicker`, as RocksDB has it.
+//! * `fluid`: `FluidPicker`, with leveling, tiering and lazy leveling as its corners.
+//! * `fifo`: `FifoPicker`, which drops what is too old or too much.
+//! * `windowed`: `WindowedPicker`, a run for each window of time.
 //! * `testing`: the module `testing` with the conformance suite, trees as text and a model tree.
 //!
 //! Without any, the crate is the trait and its words.
@@ -60,16 +64,34 @@
 //! # Papers
 //!
 //! O'Neil et al., "The log-structured merge-tree", 1996. Dong et al., "Optimizing space amplification in RocksDB", CIDR 2017. Dayan and Idreos,
-//! "Dostoevsky", SIGMOD 2018. Sarkar et al., "Constructing and analyzing the LSM compaction design space", VLDB 2021.
+//! "Dostoevsky", SIGMOD 2018 (the fluid family). Sarkar et al., "Constructing and analyzing the LSM compaction design space", VLDB 2021.
 #![forbid(unsafe_code)]
 
 mod cut;
 mod edit;
+#[cfg(feature = "fifo")]
+mod fifo;
+#[cfg(feature = "fluid")]
+mod fluid;
 mod guard;
 #[cfg(feature = "leveled")]
 mod leveled;
-#[cfg(any(feature = "leveled", feature = "tiered"))]
+#[cfg(any(
+    feature = "leveled",
+    feature = "tiered",
+    feature = "universal",
+    feature = "fluid",
+    feature = "windowed"
+))]
 mod pressure;
+#[cfg(any(
+    feature = "tiered",
+    feature = "universal",
+    feature = "fluid",
+    feature = "fifo",
+    feature = "windowed"
+))]
+mod run_list;
 mod shape;
 mod survivors;
 mod task;
@@ -77,6 +99,10 @@ mod task;
 pub mod testing;
 #[cfg(feature = "tiered")]
 mod tiered;
+#[cfg(feature = "universal")]
+mod universal;
+#[cfg(feature = "windowed")]
+mod windowed;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -85,6 +111,10 @@ struct ReadmeDoctests;
 use core::fmt::Debug;
 
 pub use cut::{CutOptions, OutputCutter};
+#[cfg(feature = "fifo")]
+pub use fifo::{FifoOptions, FifoPicker};
+#[cfg(feature = "fluid")]
+pub use fluid::{FluidOptions, FluidPicker};
 pub use guard::OlderTables;
 #[cfg(feature = "leveled")]
 pub use leveled::{LeveledOptions, LeveledPicker};
@@ -93,6 +123,10 @@ pub use survivors::{SurvivorStats, Survivors};
 pub use task::{Output, Plan, Reason, Task, TaskKind};
 #[cfg(feature = "tiered")]
 pub use tiered::{TieredOptions, TieredPicker};
+#[cfg(feature = "universal")]
+pub use universal::{UniversalOptions, UniversalPicker};
+#[cfg(feature = "windowed")]
+pub use windowed::{WindowedOptions, WindowedPicker};
 
 /// What a picker may look at beside the shape. All of it plain data.
 #[derive(Clone, Debug, Default)]

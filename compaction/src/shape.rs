@@ -104,6 +104,12 @@ impl Run {
         sum_bytes(&self.tables)
     }
 
+    /// When the youngest of its tables was written, in seconds since the Unix epoch; 0 without tables.
+    #[must_use]
+    pub fn newest_at_unix_seconds(&self) -> u64 {
+        self.tables.iter().map(|table| table.created_at_unix_seconds).max().unwrap_or(0)
+    }
+
     /// Its tables that meet the key range `smallest..=largest`: O(log tables).
     #[must_use]
     pub fn overlapping(&self, smallest: &[u8], largest: &[u8]) -> &[Arc<TableMeta>] {

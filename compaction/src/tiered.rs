@@ -25,8 +25,9 @@
 //! space as the tree has data.
 
 use crate::pressure::ramp;
-use crate::shape::{LEVELS_MAX, Run, Shape};
-use crate::task::{Output, Plan, Reason, Task, TaskKind};
+use crate::run_list::{ListedRun, bytes_of, list, merge, space_percent};
+use crate::shape::{LEVELS_MAX, Shape};
+use crate::task::{Plan, Reason, Task};
 use crate::{CompactionPicker, PickContext};
 
 /// How a [`TieredPicker`] decides. Numbers that make no sense are moved to the nearest that do.
@@ -127,15 +128,6 @@ impl CompactionPicker for TieredPicker {
     }
 }
 
-/// A run in the list of all.
-struct ListedRun<'a> {
-    level: usize,
-    run: &'a Run,
-    bytes: u64,
-    /// Busy, or an input of a task picked before.
-    taken: bool,
-}
-
 /// A stretch of neighbours to merge.
 #[derive(Clone, Copy)]
 struct Window {
@@ -161,15 +153,7 @@ struct Picking<'a> {
 
 impl<'a> Picking<'a> {
     fn new(options: &'a TieredOptions, shape: &'a Shape, context: &PickContext) -> Self {
-        let is_busy =
-            |run: &Run| !context.busy.is_empty() && run.tables.iter().any(|t| context.busy.contains(&t.id));
-        let listed = |(level, run): (usize, &'a Run)| ListedRun {
-            level,
-            run,
-            bytes: run.file_bytes(),
-            taken: is_busy(run),
-        };
-        Picking { options, runs: shape.runs().map(listed).collect(), tasks: Vec::new(), remarks: Vec::new() }
+        Picking { options, runs: list(shape, context), tasks: Vec::new(), remarks: Vec::new() }
     }
 
     fn count_start(&self) -> usize {
@@ -226,11 +210,8 @@ impl<'a> Picking<'a> {
     }
 
     fn space_reason(&self) -> Option<Reason> {
-        let (oldest, newer) = self.runs.split_last()?;
-        let newer_bytes = newer.iter().fold(0_u64, |sum, run| sum.saturating_add(run.bytes));
-        let percent = u128::from(newer_bytes) * 100 / u128::from(oldest.bytes.max(1));
+        let percent = space_percent(&self.runs)?;
         let percent_max = self.options.space_amplification_percent_max;
-        let percent = u64::try_from(percent).unwrap_or(u64::MAX);
         (percent > percent_max).then_some(Reason::SpaceAmplification { percent, percent_max })
     }
 
@@ -240,7 +221,7 @@ impl<'a> Picking<'a> {
             return 0;
         }
         if self.space_reason().is_some() {
-            return self.runs.iter().fold(0, |sum, run| sum.saturating_add(run.bytes));
+            return bytes_of(&self.runs);
         }
         let (mut from, mut debt) = (0, 0_u64);
         while from < self.runs.len() {
@@ -292,9 +273,10 @@ impl<'a> Picking<'a> {
         let cheapest = |width: usize| {
             let windows =
                 self.runs.windows(width).enumerate().filter(|(_, runs)| runs.iter().all(|run| !run.taken));
-            let window = |(from, runs): (usize, &[ListedRun<'_>])| {
-                let bytes = runs.iter().fold(0_u64, |sum, run| sum.saturating_add(run.bytes));
-                Window { from, to: from + width, bytes }
+            let window = |(from, runs): (usize, &[ListedRun<'_>])| Window {
+                from,
+                to: from + width,
+                bytes: bytes_of(runs),
             };
             windows.map(window).min_by_key(|window| window.bytes)
         };
@@ -302,24 +284,8 @@ impl<'a> Picking<'a> {
     }
 
     fn push(&mut self, from: usize, to: usize, reason: Reason) {
-        let runs = &self.runs[from..to];
         let level = self.output_level(from, to);
-        let mut tables: Vec<_> = runs.iter().flat_map(|run| &run.run.tables).collect();
-        let inputs = tables.iter().map(|table| table.id).collect();
-        tables.sort_by(|a, b| a.smallest_key.cmp(&b.smallest_key));
-        let disjoint = tables.windows(2).all(|pair| pair[0].largest_key < pair[1].smallest_key);
-        let kind = if disjoint { TaskKind::Move } else { TaskKind::Merge };
-        let output = Output::NewRun { level, run: None };
-        self.tasks.push(Task {
-            kind,
-            inputs,
-            output,
-            target_table_bytes: self.options.target_table_bytes,
-            reason,
-        });
-        for run in &mut self.runs[from..to] {
-            run.taken = true;
-        }
+        self.tasks.push(merge(&mut self.runs[from..to], level, self.options.target_table_bytes, reason));
     }
 
     /// One deeper than the inputs, when they are of one level and nothing of it is older; else the level of the oldest.

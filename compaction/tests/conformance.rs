@@ -1,7 +1,10 @@
 //! The conformance suite over this crate's own pickers, with several options each.
 
 use terrace_compaction::testing::check_picker;
-use terrace_compaction::{LeveledOptions, LeveledPicker, TieredOptions, TieredPicker};
+use terrace_compaction::{
+    FifoOptions, FifoPicker, FluidOptions, FluidPicker, LeveledOptions, LeveledPicker, TieredOptions,
+    TieredPicker, UniversalOptions, UniversalPicker, WindowedOptions, WindowedPicker,
+};
 
 #[test]
 fn leveled_keeps_the_laws() {
@@ -57,4 +60,102 @@ fn tiered_with_extreme_options_keeps_the_laws() {
         ..TieredOptions::default()
     };
     check_picker(&TieredPicker::new(wide), 7, 40);
+}
+
+#[test]
+fn universal_keeps_the_laws() {
+    check_picker(&UniversalPicker::default(), 8, 100);
+    let eager = UniversalOptions { runs_trigger: 8, size_ratio_percent: 100, ..UniversalOptions::default() };
+    check_picker(&UniversalPicker::new(eager), 9, 60);
+}
+
+#[test]
+fn universal_with_extreme_options_keeps_the_laws() {
+    let least = UniversalOptions {
+        runs_trigger: 0,
+        runs_slow: 0,
+        runs_stop: 0,
+        size_ratio_percent: 0,
+        merge_width_min: 0,
+        merge_width_max: 0,
+        space_amplification_percent_max: 0,
+        target_table_bytes: 0,
+        levels_max: 0,
+    };
+    check_picker(&UniversalPicker::new(least), 10, 40);
+    let most = UniversalOptions {
+        runs_trigger: usize::MAX,
+        size_ratio_percent: u64::MAX,
+        merge_width_min: usize::MAX,
+        space_amplification_percent_max: u64::MAX,
+        levels_max: usize::MAX,
+        ..UniversalOptions::default()
+    };
+    check_picker(&UniversalPicker::new(most.clone()), 11, 40);
+    let wide = UniversalOptions { runs_trigger: 2, merge_width_min: 2, ..most };
+    check_picker(&UniversalPicker::new(wide), 12, 40);
+}
+
+#[test]
+fn the_fluid_family_keeps_the_laws() {
+    for (seed, options) in [
+        (13, FluidOptions::leveling(10)),
+        (14, FluidOptions::tiering(4)),
+        (15, FluidOptions::lazy_leveling(4)),
+        (16, FluidOptions { inner_runs_max: 3, last_runs_max: 2, ..FluidOptions::leveling(8) }),
+    ] {
+        check_picker(&FluidPicker::new(options.clone()), seed, 60);
+        // Levels that are soon full, so that arrivals go through several.
+        let small = FluidOptions { base_level_bytes: 5000, target_table_bytes: 1000, ..options };
+        check_picker(&FluidPicker::new(small), seed, 60);
+    }
+}
+
+#[test]
+fn fluid_with_extreme_options_keeps_the_laws() {
+    let least = FluidOptions {
+        size_ratio: 0,
+        inner_runs_max: 0,
+        last_runs_max: 0,
+        base_level_bytes: 0,
+        l0_runs_trigger: 0,
+        l0_runs_slow: 0,
+        l0_runs_stop: 0,
+        target_table_bytes: 0,
+        levels_max: 0,
+    };
+    check_picker(&FluidPicker::new(least), 17, 40);
+    let most = FluidOptions {
+        size_ratio: u64::MAX,
+        inner_runs_max: usize::MAX,
+        last_runs_max: usize::MAX,
+        base_level_bytes: u64::MAX,
+        l0_runs_trigger: usize::MAX,
+        levels_max: usize::MAX,
+        ..FluidOptions::default()
+    };
+    check_picker(&FluidPicker::new(most), 18, 40);
+}
+
+#[test]
+fn fifo_keeps_the_laws() {
+    check_picker(&FifoPicker::default(), 19, 20);
+    for (seed, bytes_max, age_seconds_max) in
+        [(20, Some(5000), None), (21, None, Some(20)), (22, Some(1 << 30), Some(0)), (23, Some(0), Some(40))]
+    {
+        check_picker(&FifoPicker::new(FifoOptions { bytes_max, age_seconds_max }), seed, 80);
+    }
+}
+
+#[test]
+fn windowed_keeps_the_laws() {
+    check_picker(&WindowedPicker::default(), 24, 60);
+    for (seed, window_seconds, keep_seconds) in
+        [(25, 1, None), (26, 10, Some(50)), (27, 30, Some(0)), (28, 0, Some(u64::MAX)), (29, u64::MAX, None)]
+    {
+        let options = WindowedOptions { window_seconds, keep_seconds, ..WindowedOptions::default() };
+        check_picker(&WindowedPicker::new(options), seed, 80);
+    }
+    let least = WindowedOptions { runs_trigger: 0, target_table_bytes: 0, ..WindowedOptions::default() };
+    check_picker(&WindowedPicker::new(least), 30, 40);
 }

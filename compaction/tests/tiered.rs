@@ -1,7 +1,10 @@
 //! What the tiered picker picks, as transcripts: a tree, then the plan. The expected answers are in tests/snapshots.
 
 use terrace_compaction::testing::transcript;
-use terrace_compaction::{CompactionPicker, PickContext, TieredOptions, TieredPicker};
+use terrace_compaction::{TieredOptions, TieredPicker};
+use units::trace;
+
+mod units;
 
 macro_rules! picks {
     ($($name:ident: $tree:expr;)*) => {$(
@@ -27,35 +30,6 @@ picks! {
     too_many_runs_merge_where_it_is_cheapest: "L0: a-z=1M a-z=2M a-z=4M a-z=8M a-z=16M a-z=32M a-z=64M a-z=128M a-z=256M a-z=512M a-z=1G a-z=2G a-z=4G a-z=8G a-z=16G a-z=32G a-z=64G a-z=128G";
 }
 
-/// Whatever comes out of a merge of `runs` unit runs, as RocksDB's wiki writes its universal examples: sizes from the newest to the oldest.
-fn trace(options: TieredOptions, flushes: usize) -> Vec<String> {
-    let picker = TieredPicker::new(options);
-    let mut runs: Vec<u64> = Vec::new();
-    let mut lines = Vec::new();
-    for _ in 0..flushes {
-        runs.insert(0, 1);
-        loop {
-            let tables = |(index, &size): (usize, &u64)| {
-                vec![terrace_compaction::TableMeta::sized(100 - index as u64, "a", "z", size << 20)]
-            };
-            let shape =
-                terrace_compaction::Shape::from_levels(vec![runs.iter().enumerate().map(tables).collect()]);
-            let plan = picker.pick(&shape, &PickContext { tasks_max: 1, ..PickContext::default() });
-            let Some(task) = plan.tasks.first() else { break };
-            let from = 100 - task.inputs[0].0 as usize;
-            let before = join(&runs);
-            let merged = runs.drain(from..from + task.inputs.len()).sum();
-            runs.insert(from, merged);
-            lines.push(format!("{before} => {}", join(&runs)));
-        }
-    }
-    lines
-}
-
-fn join(runs: &[u64]) -> String {
-    runs.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
-}
-
 #[test]
 fn unit_flushes_carry_over_like_digits() {
     let options = TieredOptions {
@@ -63,7 +37,7 @@ fn unit_flushes_carry_over_like_digits() {
         space_amplification_percent_max: 100_000,
         ..TieredOptions::default()
     };
-    let lines = trace(options, 20);
+    let lines = trace(&TieredPicker::new(options), 20);
     assert_eq!(
         lines,
         [
@@ -88,7 +62,7 @@ fn a_space_bound_of_a_quarter_merges_everything_again_and_again() {
         ..TieredOptions::default()
     };
     // RocksDB's wiki gives this sequence for a bound of 25 percent; a run of equal neighbours never arises in it.
-    let lines = trace(options, 9);
+    let lines = trace(&TieredPicker::new(options), 9);
     let expected = ["1 1 => 2", "1 2 => 3", "1 3 => 4", "1 1 4 => 6", "1 1 6 => 8"];
     assert_eq!(lines, expected);
 }

@@ -9,10 +9,12 @@ Drives a compaction policy over the metadata of a large tree, and says what it c
 
 Usage: cargo xtask sim [OPTIONS]
 
-  --picker NAME     leveled, tiered, ..., several with commas, or `all` (default: leveled)
+  --picker NAME     leveled, tiered, universal, fluid, windowed, fifo, several with commas, or `all` (default: leveled)
   --workload NAME   uniform, zipf, sequential, time, deletes, several with commas, or `all` (default: uniform)
   --size BYTES      live data, as 100TB or 1PiB (default: 100GB)
-  --ratio N         size ratio or merge width (default: the policy's own)
+  --ratio N         size ratio, merge width or trigger (default: the policy's own)
+  --inner-runs N    runs in a level of `fluid` that is not the last (default: as many as fit)
+  --last-runs N     runs in its last level (default: 1)
   --value BYTES     of a value (default: 100)
   --key BYTES       of a key (default: 16)
   --memtable BYTES  writes that become one flush (default: 64MiB)
@@ -34,16 +36,31 @@ pub(crate) struct Arguments {
     pub(crate) pickers: Vec<(&'static str, Make)>,
     pub(crate) workloads: Vec<Workload>,
     pub(crate) study: Study,
-    pub(crate) sizes: Sizes,
+    table_bytes: Option<u64>,
+    ratio: Option<u64>,
+    fluid_runs_max: (Option<usize>, Option<usize>),
     pub(crate) json: Option<String>,
     pub(crate) html: Option<String>,
+}
+
+impl Arguments {
+    /// What the sizes of a policy follow from.
+    pub(crate) fn sizes(&self, experiment: &Experiment) -> Sizes {
+        let usual = Sizes::of(experiment);
+        Sizes {
+            table_bytes: self.table_bytes.unwrap_or(usual.table_bytes),
+            size_ratio: self.ratio,
+            fluid_runs_max: self.fluid_runs_max,
+            ..usual
+        }
+    }
 }
 
 /// The arguments, or `None` when help was asked for.
 pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error> {
     let (mut pickers, mut workloads) = (Vec::new(), Vec::new());
     let (mut experiment, mut study) = (Experiment::default(), Study::default());
-    let (mut table_bytes, mut ratio) = (None, None);
+    let (mut table_bytes, mut ratio, mut fluid_runs_max) = (None, None, (None, None));
     let (mut json, mut html) = (None, None);
     while let Some(argument) = parser.next()? {
         match argument {
@@ -51,6 +68,8 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
             Long("workload") => workloads.extend(workload_names(&parser.value()?.string()?)?),
             Long("size") => experiment.data_bytes = parser.value()?.parse_with(bytes)?,
             Long("ratio") => ratio = Some(parser.value()?.parse_with(at_least_two)?),
+            Long("inner-runs") => fluid_runs_max.0 = Some(parser.value()?.parse()?),
+            Long("last-runs") => fluid_runs_max.1 = Some(parser.value()?.parse()?),
             Long("value") => experiment.value_bytes = parser.value()?.parse_with(bytes)?,
             Long("key") => experiment.key_bytes = parser.value()?.parse_with(bytes)?,
             Long("memtable") => experiment.memtable_bytes = parser.value()?.parse_with(bytes)?.max(1),
@@ -77,12 +96,9 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
     if workloads.is_empty() {
         workloads.push(Workload::Uniform);
     }
-    let memtable_bytes = experiment.memtable_bytes;
-    let sizes =
-        Sizes { memtable_bytes, table_bytes: table_bytes.unwrap_or(memtable_bytes), size_ratio: ratio };
     study.size_ratio = ratio.unwrap_or(study.size_ratio);
     study.experiment = experiment;
-    Ok(Some(Arguments { pickers, workloads, study, sizes, json, html }))
+    Ok(Some(Arguments { pickers, workloads, study, table_bytes, ratio, fluid_runs_max, json, html }))
 }
 
 fn picker_names(names: &str) -> Result<Vec<(&'static str, Make)>, String> {
@@ -161,7 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn the_help_names_every_workload_and_an_option_a_line() {
+    fn the_help_names_every_picker_and_workload() {
+        for (name, _) in stock::PICKERS {
+            assert!(HELP.contains(name), "{name}");
+        }
         for workload in Workload::ALL {
             assert!(HELP.contains(workload.name()));
         }

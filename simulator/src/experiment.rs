@@ -208,6 +208,8 @@ struct Course<'a> {
     /// Bytes of the outputs of running tasks.
     running_bytes: u64,
     pressure: f64,
+    /// Until the load was done, and since.
+    load_seconds: f64,
     seconds: f64,
     stalled_seconds: f64,
     stopped_seconds: f64,
@@ -228,6 +230,7 @@ impl<'a> Course<'a> {
             running: Vec::new(),
             running_bytes: 0,
             pressure: 0.0,
+            load_seconds: 0.0,
             seconds: 0.0,
             stalled_seconds: 0.0,
             stopped_seconds: 0.0,
@@ -241,6 +244,7 @@ impl<'a> Course<'a> {
     /// Counts from zero again.
     fn forget(&mut self) {
         self.traffic = Traffic::default();
+        self.load_seconds += self.seconds;
         (self.seconds, self.stalled_seconds, self.stopped_seconds) = (0.0, 0.0, 0.0);
         self.working_seconds = 0.0;
         (self.debt_bytes_max, self.space_bytes_max) = (0, 0);
@@ -297,12 +301,17 @@ impl<'a> Course<'a> {
     fn write(&mut self, flush: Flush) -> Result<(), SimulateError> {
         self.fill(flush.user_bytes)?;
         self.traffic.user_bytes += flush.user_bytes;
-        let now = self.seconds as u64;
+        let now = self.now_unix_seconds();
         self.traffic.flushed_bytes += self.tree.flush(flush.pieces, now) as f64;
         match self.device {
             None => self.settle(),
             Some(_) => self.start_tasks(self.experiment.jobs.max(1)).map(drop),
         }
+    }
+
+    /// The tree's clock, by which tables have ages; a policy has none of its own.
+    fn now_unix_seconds(&self) -> u64 {
+        (self.load_seconds + self.seconds) as u64
     }
 
     /// Lets time pass until writers have brought so many bytes.
@@ -375,7 +384,7 @@ impl<'a> Course<'a> {
         let mut started = 0;
         loop {
             let wanted = jobs.saturating_sub(self.running.len());
-            let now_unix_seconds = self.seconds as u64;
+            let now_unix_seconds = self.now_unix_seconds();
             let context = PickContext { busy: self.tree.busy.clone(), now_unix_seconds, tasks_max: wanted };
             let plan = self.picker.pick(&self.tree.shape, &context);
             self.pressure = plan.pressure;

@@ -37,7 +37,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         for (name, make) in &arguments.pickers {
             let mut study = arguments.study.clone();
             study.experiment.workload = *workload;
-            let report = one(name, *make, study, arguments.sizes)?;
+            let sizes = arguments.sizes(&study.experiment);
+            let report = one(name, *make, study, sizes)?;
             if arguments.json.as_deref() == Some("-") {
                 print!("{}", json_lines(&report));
             }

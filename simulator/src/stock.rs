@@ -1,6 +1,11 @@
 //! The stock policies by name.
 
-use terrace_compaction::{CompactionPicker, LeveledOptions, LeveledPicker, TieredOptions, TieredPicker};
+use terrace_compaction::{
+    CompactionPicker, FifoOptions, FifoPicker, FluidOptions, FluidPicker, LeveledOptions, LeveledPicker,
+    TieredOptions, TieredPicker, UniversalOptions, UniversalPicker, WindowedOptions, WindowedPicker,
+};
+
+use crate::{Experiment, Workload};
 
 /// What the sizes of a policy follow from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,12 +14,32 @@ pub struct Sizes {
     pub memtable_bytes: u64,
     /// Bytes of a table.
     pub table_bytes: u64,
-    /// The size ratio or merge width, if it is not to be the policy's own.
+    /// The size ratio, merge width or trigger, if it is not to be the policy's own.
     pub size_ratio: Option<u64>,
+    /// The most runs in a level of `fluid` that is not the last, and in the last; as lazy leveling has them if not given.
+    pub fluid_runs_max: (Option<usize>, Option<usize>),
+    /// Seconds in which as much is written as there are live data; `windowed` makes twenty windows of it.
+    pub turnover_seconds: u64,
+    /// How many bytes `fifo` keeps, where what is old is of no use; `windowed` then keeps what came within `turnover_seconds`. Else they keep all.
+    pub kept_bytes: Option<u64>,
 }
 
 impl Sizes {
-    /// All bytes this many times as large.
+    /// What an experiment asks for, with tables as large as memtables.
+    #[must_use]
+    pub fn of(experiment: &Experiment) -> Self {
+        let turnover = experiment.data_bytes as f64 / experiment.write_bytes_per_second.max(1.0);
+        Sizes {
+            memtable_bytes: experiment.memtable_bytes,
+            table_bytes: experiment.memtable_bytes,
+            size_ratio: None,
+            fluid_runs_max: (None, None),
+            turnover_seconds: turnover as u64,
+            kept_bytes: (experiment.workload == Workload::Time).then_some(experiment.data_bytes),
+        }
+    }
+
+    /// Memtables and tables this many times as large. The data are what they were.
     #[must_use]
     pub fn times(self, scale: u64) -> Self {
         Sizes {
@@ -29,7 +54,14 @@ impl Sizes {
 pub type Make = fn(&Sizes) -> Box<dyn CompactionPicker>;
 
 /// Each policy by its name.
-pub const PICKERS: &[(&str, Make)] = &[("leveled", leveled), ("tiered", tiered)];
+pub const PICKERS: &[(&str, Make)] = &[
+    ("leveled", leveled),
+    ("tiered", tiered),
+    ("universal", universal),
+    ("fluid", fluid),
+    ("windowed", windowed),
+    ("fifo", fifo),
+];
 
 /// The policy of that name.
 #[must_use]
@@ -69,13 +101,52 @@ fn tiered(sizes: &Sizes) -> Box<dyn CompactionPicker> {
     }))
 }
 
+fn universal(sizes: &Sizes) -> Box<dyn CompactionPicker> {
+    let usual = UniversalOptions::default();
+    let trigger = sizes.size_ratio.map_or(usual.runs_trigger, |ratio| ratio as usize);
+    Box::new(UniversalPicker::new(UniversalOptions {
+        runs_trigger: trigger,
+        target_table_bytes: sizes.table_bytes,
+        ..usual
+    }))
+}
+
+/// Level 1 has room for as many arrivals as the ratio says, each of four memtables.
+fn fluid(sizes: &Sizes) -> Box<dyn CompactionPicker> {
+    let ratio = sizes.size_ratio.unwrap_or(10);
+    let usual = FluidOptions::lazy_leveling(ratio);
+    let (inner, last) = sizes.fluid_runs_max;
+    Box::new(FluidPicker::new(FluidOptions {
+        inner_runs_max: inner.unwrap_or(usual.inner_runs_max),
+        last_runs_max: last.unwrap_or(usual.last_runs_max),
+        base_level_bytes: sizes.memtable_bytes.saturating_mul(4).saturating_mul(ratio),
+        target_table_bytes: sizes.table_bytes,
+        ..usual
+    }))
+}
+
+fn windowed(sizes: &Sizes) -> Box<dyn CompactionPicker> {
+    let usual = WindowedOptions::default();
+    Box::new(WindowedPicker::new(WindowedOptions {
+        window_seconds: sizes.turnover_seconds / 20,
+        keep_seconds: sizes.kept_bytes.map(|_| sizes.turnover_seconds),
+        runs_trigger: sizes.size_ratio.map_or(usual.runs_trigger, |ratio| ratio as usize),
+        target_table_bytes: sizes.table_bytes,
+        ..usual
+    }))
+}
+
+fn fifo(sizes: &Sizes) -> Box<dyn CompactionPicker> {
+    Box::new(FifoPicker::new(FifoOptions { bytes_max: sizes.kept_bytes, age_seconds_max: None }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_policy_is_found_by_the_name_it_gives_itself() {
-        let sizes = Sizes { memtable_bytes: 1 << 20, table_bytes: 1 << 20, size_ratio: None };
+        let sizes = Sizes::of(&Experiment::default());
         for (name, make) in PICKERS {
             assert_eq!(make(&sizes).name(), *name);
             assert!(named(name).is_some());

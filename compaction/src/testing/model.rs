@@ -67,6 +67,12 @@ impl ModelTree {
         self.running.len()
     }
 
+    /// Its clock, in seconds: goes on by one whenever a table or run is made, so that pickers that look at ages have some to look at.
+    #[must_use]
+    pub fn now_unix_seconds(&self) -> u64 {
+        self.last_name
+    }
+
     fn name(&mut self) -> u64 {
         self.last_name += 1;
         self.last_name
@@ -256,6 +262,8 @@ fn describe(id: TableId, versions: &[OwnedVersion], version_bytes: u64) -> Table
     let (smallest, largest) = (&versions[0].0, &versions[versions.len() - 1].0);
     TableMeta {
         entries: versions.len() as u64,
+        // The name that was given last is the time: see `ModelTree::now_unix_seconds`.
+        created_at_unix_seconds: id.0,
         tombstones: versions.iter().filter(|version| version.2 == Kind::Delete).count() as u64,
         seqno_min: versions.iter().map(|version| version.1).min().unwrap_or_default(),
         seqno_max: versions.iter().map(|version| version.1).max().unwrap_or_default(),

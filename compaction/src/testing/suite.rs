@@ -169,7 +169,8 @@ fn check_life(picker: &dyn CompactionPicker, version_bytes: u64, random: &mut Ra
             3 if random.one_in(2) => tree.take_snapshot(),
             3 => tree.release_snapshot(),
             4..=5 => {
-                let context = PickContext { busy: tree.busy(), now_unix_seconds: 0, tasks_max: 3 };
+                let now_unix_seconds = tree.now_unix_seconds();
+                let context = PickContext { busy: tree.busy(), now_unix_seconds, tasks_max: 3 };
                 let plan = pick_checked(picker, tree.shape(), &context);
                 for task in plan.tasks.iter().take(3) {
                     tree.start(task).expect("checked just now");
@@ -187,7 +188,8 @@ fn check_life(picker: &dyn CompactionPicker, version_bytes: u64, random: &mut Ra
     }
     let rounds_max = 200 + 40 * tree.shape().totals().tables;
     for _ in 0..rounds_max {
-        let context = PickContext { tasks_max: 2, ..PickContext::default() };
+        let now_unix_seconds = tree.now_unix_seconds();
+        let context = PickContext { tasks_max: 2, now_unix_seconds, ..PickContext::default() };
         let plan = pick_checked(picker, tree.shape(), &context);
         if plan.tasks.is_empty() {
             return;

@@ -1,0 +1,88 @@
+//! The tree as one list of runs from the newest to the oldest, for policies that merge neighbours in age.
+
+use crate::PickContext;
+use crate::shape::{Run, Shape};
+#[cfg(any(feature = "tiered", feature = "universal", feature = "fluid", feature = "windowed"))]
+use crate::task::{Output, Reason, Task, TaskKind};
+
+/// A run in the list.
+pub(crate) struct ListedRun<'a> {
+    pub(crate) level: usize,
+    pub(crate) run: &'a Run,
+    pub(crate) bytes: u64,
+    /// Busy, or an input of a task picked before.
+    pub(crate) taken: bool,
+}
+
+/// All runs of a shape, the newest first.
+pub(crate) fn list<'a>(shape: &'a Shape, context: &PickContext) -> Vec<ListedRun<'a>> {
+    let is_busy =
+        |run: &Run| !context.busy.is_empty() && run.tables.iter().any(|t| context.busy.contains(&t.id));
+    let listed = |(level, run): (usize, &'a Run)| ListedRun {
+        level,
+        run,
+        bytes: run.file_bytes(),
+        taken: is_busy(run),
+    };
+    shape.runs().map(listed).collect()
+}
+
+/// Bytes of these runs, saturating.
+pub(crate) fn bytes_of(runs: &[ListedRun<'_>]) -> u64 {
+    runs.iter().fold(0, |sum, run| sum.saturating_add(run.bytes))
+}
+
+/// The task that makes one run of `level` of all these, and marks them taken. Runs whose tables are disjoint are joined without being
+/// rewritten.
+#[cfg(any(feature = "tiered", feature = "universal", feature = "fluid", feature = "windowed"))]
+pub(crate) fn merge(
+    runs: &mut [ListedRun<'_>],
+    level: usize,
+    target_table_bytes: u64,
+    reason: Reason,
+) -> Task {
+    let mut tables: Vec<_> = runs.iter().flat_map(|run| &run.run.tables).collect();
+    let inputs = tables.iter().map(|table| table.id).collect();
+    tables.sort_by(|a, b| a.smallest_key.cmp(&b.smallest_key));
+    let disjoint = tables.windows(2).all(|pair| pair[0].largest_key < pair[1].smallest_key);
+    runs.iter_mut().for_each(|run| run.taken = true);
+    Task {
+        kind: if disjoint { TaskKind::Move } else { TaskKind::Merge },
+        inputs,
+        output: Output::NewRun { level, run: None },
+        target_table_bytes,
+        reason,
+    }
+}
+
+/// Bytes above the oldest run over its bytes, in percent.
+#[cfg(any(feature = "tiered", feature = "universal"))]
+pub(crate) fn space_percent(runs: &[ListedRun<'_>]) -> Option<u64> {
+    let (oldest, newer) = runs.split_last()?;
+    let percent = u128::from(bytes_of(newer)) * 100 / u128::from(oldest.bytes.max(1));
+    Some(u64::try_from(percent).unwrap_or(u64::MAX))
+}
+
+/// The first stretch of idle neighbours, from the newest run on, in which no run is larger than all newer ones of the stretch together and
+/// `ratio_percent` more; at least `width_min` runs and at most `width_max`. `None` for the ratio takes any neighbour.
+#[cfg(any(feature = "universal", feature = "windowed"))]
+pub(crate) fn gathered(
+    runs: &[ListedRun<'_>],
+    ratio_percent: Option<u64>,
+    width_min: usize,
+    width_max: usize,
+) -> Option<core::ops::Range<usize>> {
+    let reach = |from: usize| {
+        let (mut to, mut bytes) = (from, 0_u64);
+        for run in runs[from..].iter().take(width_max).take_while(|run| !run.taken) {
+            let bound = ratio_percent
+                .map_or(u128::MAX, |percent| (100 + u128::from(percent)).saturating_mul(bytes.into()) / 100);
+            if to > from && u128::from(run.bytes) > bound {
+                break;
+            }
+            (to, bytes) = (to + 1, bytes.saturating_add(run.bytes));
+        }
+        from..to
+    };
+    (0..runs.len()).map(reach).find(|stretch| stretch.len() >= width_min.max(2))
+}

@@ -24,6 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("terrace-simulator", &["terrace-compaction"]),
     ("terrace", PARTS),
     ("terrace-bench", ALL_LIBRARIES),
+    ("terrace-journey", PARTS_AND_ENGINE),
     ("xtask", ALL_LIBRARIES),
 ];
 
@@ -35,6 +36,17 @@ const PARTS: &[&str] = &[
     "terrace-memtable",
     "terrace-sstable",
     "terrace-compaction",
+];
+
+const PARTS_AND_ENGINE: &[&str] = &[
+    "terrace-entry",
+    "terrace-vfs",
+    "terrace-bloom",
+    "terrace-wal",
+    "terrace-memtable",
+    "terrace-sstable",
+    "terrace-compaction",
+    "terrace",
 ];
 
 const ALL_LIBRARIES: &[&str] = &[

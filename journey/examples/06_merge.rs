@@ -3,7 +3,7 @@
 //! What the last step could not do: keep the number of tables in bounds as the data grows.
 //!
 //! Idea: tables are sorted, so several of them are made one by reading all from the front at once and always taking the least key: a merge, in one
-//! pass and in order, with one block of each in memory. Of several versions of a key only the newest goes on. Here, whenever there are
+//! pass and in order, with a few blocks of each in memory. Of several versions of a key only the newest goes on. Here, whenever there are
 //! four tables, all are merged into one.
 //!
 //! What it gives: a look-up asks at most four tables, and replaced values leave the disk.

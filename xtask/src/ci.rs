@@ -2,7 +2,7 @@
 
 use crate::process;
 use crate::workspace::Workspace;
-use crate::{Verb, bench, concurrency, deps, features, package, test, tidy};
+use crate::{Verb, bench, concurrency, deps, features, instructions, package, test, tidy};
 use lexopt::prelude::*;
 use std::env::consts::EXE_EXTENSION;
 use std::process::Command;
@@ -18,7 +18,7 @@ Usage: cargo xtask ci [--skip STEP]... [--only STEP]... [--allow-dirty]
   --only STEP     just this step (may be given several times)
   --allow-dirty   package with changes that are not committed
 
-Steps: fmt, clippy, doc, tidy, deps, test, concurrency, examples, features, bench, package
+Steps: fmt, clippy, doc, tidy, deps, test, concurrency, examples, features, bench, instructions, package
 ",
     run,
 };
@@ -49,6 +49,8 @@ const STEPS: &[Step] = &[
     Step { name: "examples", run: |_| examples() },
     Step { name: "features", run: |_| features::check(&[], false) },
     Step { name: "bench", run: |_| bench::smoke() },
+    // After the bench, which has compiled what is counted.
+    Step { name: "instructions", run: |_| instructions::if_possible() },
     Step { name: "package", run: |options| package::check(options.allow_dirty) },
 ];
 

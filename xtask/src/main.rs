@@ -13,6 +13,7 @@ mod deps;
 mod dump;
 mod features;
 mod fuzz;
+mod instructions;
 mod package;
 mod planted;
 mod process;
@@ -42,6 +43,7 @@ struct Verb {
 const VERBS: &[Verb] = &[
     test::VERB,
     bench::VERB,
+    instructions::VERB,
     simulate::VERB,
     sim::VERB,
     planted::VERB,

@@ -13,6 +13,11 @@ fn options(of: FluidOptions) -> FluidOptions {
     FluidOptions { base_level_bytes: 1024 * MIB, ..of }
 }
 
+/// Three runs in all levels but the last.
+fn three_runs() -> FluidOptions {
+    FluidOptions { inner_runs_max: 3, ..FluidOptions::lazy_leveling(10) }
+}
+
 macro_rules! picks {
     ($($name:ident: $options:expr, $tree:expr;)*) => {$(
         #[test]
@@ -25,6 +30,8 @@ macro_rules! picks {
 picks! {
     leveling_merges_into_the_one_run: FluidOptions::leveling(10), "L0: a-z a-z a-z a-z\nL1: a-z=300M\nL2: a-z=4G";
     tiering_adds_a_run: FluidOptions::tiering(10), "L0: a-z a-z a-z a-z\nL1: a-z=256M\nL2: a-z=4G";
+    between_the_corners_arrivals_join_the_newest_run: three_runs(), "L0: a-z a-z a-z a-z\nL1: [a-z=64M] [a-z=320M]\nL2: a-z=4G";
+    until_it_has_its_share_of_the_level: three_runs(), "L0: a-z a-z a-z a-z\nL1: [a-z=320M] [a-z=128M]\nL2: a-z=4G";
     an_arrival_that_fills_a_level_takes_it_along: FluidOptions::lazy_leveling(10), "L0: a-z a-z a-z a-z\nL1: [a-z=256M] [a-z=256M] [a-z=256M]\nL2: a-z=4G";
     an_arrival_may_pass_several_levels: FluidOptions::leveling(10), "L0: a-z a-z a-z a-z\nL1: a-z=800M\nL2: a-z=9G\nL3: a-z=50G";
     a_level_from_another_policy_is_brought_into_bounds: FluidOptions::leveling(10), "L1: [a-z=3G] [a-z=1G]\nL2: [a-z=1G] [a-z=1G]\nL3: a-z=50G";

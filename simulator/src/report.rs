@@ -62,10 +62,14 @@ pub fn heading(report: &Report) -> String {
     if report.findings.levels_left_out > 0 {
         let _ = write!(
             text,
-            "\nscaled: memtables, tables and the policy's sizes are {} times as large, so the simulated tree lacks {} levels; \
-             what these cost in writes and reads is added to the summary, not to the course; space, debt and stalls are those of \
+            "\nscaled: memtables, tables and the policy's sizes are {} times as large, so the simulated tree lacks {}; \
+             what that costs in writes and reads is added to the summary, not to the course; space, debt and stalls are those of \
              the scaled tree",
-            report.findings.scale, report.findings.levels_left_out
+            report.findings.scale,
+            match report.findings.levels_left_out {
+                1 => "1 level".to_owned(),
+                levels => format!("{levels} levels"),
+            }
         );
     }
     text

@@ -72,6 +72,13 @@ pub fn heading(report: &Report) -> String {
             }
         );
     }
+    if let Some([last, before]) = report.findings.level_costs.filter(|_| report.findings.is_uneven()) {
+        let _ = write!(
+            text,
+            "\nuneven: the last level costs {last:.2} in writes, that of a tree one level smaller {before:.2}; the summary is a guess, and \
+             `--flushes-max` simulates more of the tree"
+        );
+    }
     text
 }
 
@@ -152,7 +159,7 @@ debt     bytes that wait to be merged, at most; stalled: time that writers lost 
 #[must_use]
 pub fn json_lines(report: &Report) -> String {
     let experiment = &report.study.experiment;
-    let Findings { simulated, scale, levels_left_out, write_amplification, reads } = &report.findings;
+    let Findings { simulated, scale, levels_left_out, write_amplification, reads, .. } = &report.findings;
     let (picker, workload) = (quoted(&simulated.picker), quoted(experiment.workload.name()));
     let mut text = String::new();
     let mut line = |kind: &str, sample: &Sample, more: &str| {
@@ -168,10 +175,12 @@ pub fn json_lines(report: &Report) -> String {
     let whole = Sample { write_amplification: *write_amplification, reads: *reads, ..simulated.mean };
     let more = format!(
         ",\"data_bytes\":{},\"entry_bytes\":{},\"memtable_bytes\":{},\"scale\":{scale},\"levels_left_out\":{levels_left_out},\
+         \"uneven\":{},\
          \"simulated_write_amplification\":{}",
         experiment.data_bytes,
         experiment.entry_bytes(),
         experiment.memtable_bytes,
+        report.findings.is_uneven(),
         number(simulated.mean.write_amplification),
     );
     line("summary", &whole, &more);

@@ -9,7 +9,8 @@
 //! the cost of reads. For a policy whose cost does not grow with the data the difference is nought, and nothing is added.
 //!
 //! How near that comes: leveled compaction of 4000 memtables is 19.6 simulated whole, and 19.0 scaled to 400. It is no good for a policy with a
-//! bound on the tree as a whole, such as on the number of its runs; that is to be simulated whole.
+//! bound on the tree as a whole, such as on the number of its runs; that is to be simulated whole. A third tree, one step smaller still, tells: when its last level
+//! costs less than half or more than twice as much, the findings are called uneven.
 //!
 //! Space amplification, transient space, debt and stalls are those of the scaled tree. Its device is slowed to what the levels left out would
 //! leave of it.
@@ -46,6 +47,8 @@ pub struct Findings {
     pub scale: u64,
     /// Levels that it lacks.
     pub levels_left_out: u32,
+    /// What a level costs in write amplification: the last of the simulated tree, and the last of a tree one level smaller.
+    pub level_costs: Option<[f64; 2]>,
     /// Write amplification of the whole tree.
     pub write_amplification: f64,
     /// Cost of reads in the whole tree.
@@ -93,6 +96,15 @@ impl Growing {
     }
 }
 
+impl Findings {
+    /// Whether levels cost so differently that what is said of the whole tree is no more than a guess.
+    #[must_use]
+    pub fn is_uneven(&self) -> bool {
+        self.level_costs
+            .is_some_and(|[last, before]| last.max(before) > 1.0 && last.min(before) < 0.5 * last.max(before))
+    }
+}
+
 impl Study {
     /// How many times sizes must grow by the size ratio.
     #[must_use]
@@ -128,8 +140,12 @@ impl Study {
         }
         // Both without limits on the device: what is compared must differ in nothing but its size.
         let larger = run(scale, None)?;
-        let (large, small) =
-            (Growing::of(&larger), Growing::of(&run(scale.saturating_mul(self.size_ratio.max(2)), None)?));
+        let ratio = self.size_ratio.max(2);
+        let small_scale = scale.saturating_mul(ratio);
+        let (large, small) = (Growing::of(&larger), Growing::of(&run(small_scale, None)?));
+        let smaller = Growing::of(&run(small_scale.saturating_mul(ratio), None)?);
+        let cost = |large: Growing, small: Growing| large.write_amplification - small.write_amplification;
+        let level_costs = [cost(large, small), cost(small, smaller)];
         let simulated = match device {
             None => larger,
             Some(device) => {
@@ -138,11 +154,11 @@ impl Study {
             }
         };
         let whole = Growing::of(&simulated).plus(levels, small, large);
-        Ok(findings(simulated, whole, scale, levels))
+        Ok(Findings { level_costs: Some(level_costs), ..findings(simulated, whole, scale, levels) })
     }
 }
 
 fn findings(simulated: Outcome, whole: Growing, scale: u64, levels_left_out: u32) -> Findings {
     let Growing { write_amplification, reads, .. } = whole;
-    Findings { simulated, scale, levels_left_out, write_amplification, reads }
+    Findings { simulated, scale, levels_left_out, level_costs: None, write_amplification, reads }
 }

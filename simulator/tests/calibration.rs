@@ -208,6 +208,17 @@ fn what_scaling_leaves_out_is_added_again() {
 }
 
 #[test]
+fn a_policy_that_does_not_scale_is_told_from_one_that_does() {
+    let scaled = |name: &str| {
+        let study = Study { experiment: memtables(20_000), flushes_max: 400, ..Study::default() };
+        study.run(|scale| stock(name, &study.experiment, scale)).expect("it keeps the laws")
+    };
+    let (leveled, universal) = (scaled("leveled"), scaled("universal"));
+    assert!(!leveled.is_uneven(), "{:?}", leveled.level_costs);
+    assert!(universal.is_uneven(), "{:?}", universal.level_costs);
+}
+
+#[test]
 fn a_scaled_tree_on_a_slow_device_feels_the_levels_it_lacks() {
     let share =
         |findings: Findings| findings.simulated.mean.stalled_seconds / findings.simulated.mean.seconds;

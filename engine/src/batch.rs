@@ -195,7 +195,7 @@ impl<'a> Ops<'a> {
         }
     }
 
-    /// Bytes of keys and values, nearly: what statistics call user bytes.
+    /// Bytes of keys and values, in a batch with what frames them: for limits, which need not be exact.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Ops::Encoded { bytes, .. } => bytes.len(),

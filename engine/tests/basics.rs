@@ -165,6 +165,18 @@ fn many_writers_lose_nothing() {
 }
 
 #[test]
+fn user_bytes_are_those_of_keys_and_values_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = small(dir.path()).open().unwrap();
+    db.put("abc", "12345").unwrap();
+    let mut batch = WriteBatch::new();
+    batch.put("key", vec![b'x'; 300]).put("k", "").delete("abc");
+    db.write(&batch).unwrap();
+    assert_eq!(db.stats().user_bytes, 8 + 303 + 1 + 3);
+    assert_eq!(db.stats().writes, 4);
+}
+
+#[test]
 fn statistics_and_shape_can_be_asked_while_writers_write() {
     let dir = tempfile::tempdir().unwrap();
     let db = small(dir.path()).open().unwrap();

@@ -11,7 +11,6 @@ use crate::store::{
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use terrace::{Engine, Options, StockLog, WriteBatch};
 use terrace_bloom::{BlockedBloom, Filter, FilterId, StandardBloom};
 use terrace_compaction::{CompactionPicker, LeveledPicker, TieredOptions, TieredPicker};
@@ -150,16 +149,13 @@ impl<M: MemTable, K: BenchPicker> StoreFactory for TerraceFactory<M, K> {
             ..defaults
         };
         let engine = Engine::<Mix<M, K>>::builder(dir).options(options).open();
-        Ok(Box::new(TerraceStore { engine: named("open", engine)?, framing_bytes: AtomicU64::new(0) }))
+        Ok(Box::new(TerraceStore { engine: named("open", engine)? }))
     }
 }
 
 /// An open engine.
 struct TerraceStore<P: terrace::Parts> {
     engine: Engine<P>,
-    /// What batches were longer than their keys and values: the engine counts a batch as long as it is in the log, peers are counted
-    /// without that.
-    framing_bytes: AtomicU64,
 }
 
 fn durability(durability: Durability) -> terrace::Durability {
@@ -185,15 +181,12 @@ impl<P: terrace::Parts> Store for TerraceStore<P> {
 
     fn write_batch(&self, writes: &[BatchWrite<'_>], wanted: Durability) -> StoreResult<()> {
         let mut batch = WriteBatch::new();
-        let mut bytes = 0;
         for (key, value) in writes {
-            bytes += key.len() + value.map_or(0, <[u8]>::len);
             match value {
                 Some(value) => batch.put(key, value),
                 None => batch.delete(key),
             };
         }
-        self.framing_bytes.fetch_add((batch.bytes() - bytes) as u64, Ordering::Relaxed);
         named("write", self.engine.write_with(batch, durability(wanted)))
     }
 
@@ -244,15 +237,14 @@ impl<P: terrace::Parts> Store for TerraceStore<P> {
 
     fn stats(&self) -> StoreStats {
         let stats = self.engine.stats();
-        let given = stats.user_bytes.saturating_sub(self.framing_bytes.load(Ordering::Relaxed));
         let written = stats.log_bytes + stats.flush_bytes + stats.compaction_written_bytes;
         StoreStats {
-            user_bytes_written: Some(given),
+            user_bytes_written: Some(stats.user_bytes),
             file_bytes_written: Some(written),
             // Reads of blocks that the cache did not have are not counted in bytes.
             file_bytes_read: None,
             file_bytes_held: Some(stats.table_bytes + stats.live_log_bytes),
-            write_amp: (given > 0).then(|| written as f64 / given as f64),
+            write_amp: (stats.user_bytes > 0).then(|| written as f64 / stats.user_bytes as f64),
             read_amp: (stats.gets > 0).then(|| stats.read_amplification()),
             space_amp: (stats.tables > 0).then_some(stats.space_amplification),
             stall: Some(stats.stall_time),

@@ -36,12 +36,10 @@ impl Publishing {
 impl<P: Parts> Shared<P> {
     /// Puts a batch into the memtables. After an error, which is a memtable's panic, some of it may be in them and must never become visible.
     pub(super) fn insert(&self, place: &Place<P>, ops: Ops<'_>) -> Result<()> {
+        let user_bytes = self.guarded(|| Ok(insert_each(place, ops)))?;
         self.counters.writes.add(u64::from(ops.count()));
-        self.counters.user_bytes.add(ops.bytes() as u64);
-        self.guarded(|| {
-            insert_each(place, ops);
-            Ok(())
-        })
+        self.counters.user_bytes.add(user_bytes as u64);
+        Ok(())
     }
 
     pub(super) fn announce(&self, last: u64, members: usize) -> Arc<Group> {
@@ -91,23 +89,27 @@ impl<P: Parts> Shared<P> {
     }
 }
 
-fn insert_each<P: Parts>(place: &Place<P>, ops: Ops<'_>) {
+/// Returns the bytes of keys and values.
+fn insert_each<P: Parts>(place: &Place<P>, ops: Ops<'_>) -> usize {
     match ops {
         Ops::One { keyspace, kind, key, value } => {
             if let Some(mem) = place.mems.get(keyspace[0]) {
                 mem.table.insert(InternalKey::new(key, place.first, kind), value);
             }
+            key.len() + value.len()
         }
         Ops::Encoded { bytes, .. } => {
-            let mut seqno = place.first.get();
+            let (mut seqno, mut user_bytes) = (place.first.get(), 0);
             let mut reader = OpReader::new(bytes);
             while let Ok(Some(op)) = reader.next() {
                 if let Some(mem) = place.mems.get(op.keyspace) {
                     let key = InternalKey::new(op.key, SeqNo::new(seqno), op.kind);
                     mem.table.insert(key, op.value);
                 }
+                user_bytes += op.key.len() + op.value.len();
                 seqno += 1;
             }
+            user_bytes
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How to open a database: options, and what stands behind the seams.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use crate::options::{CompactionRate, Durability};
 use crate::recover::Opening;
 use crate::seam::clock::{Clock, SystemClock};
 use crate::seam::executor::{Executor, ThreadPool};
-use crate::{Engine, Options, Parts, Result};
+use crate::shared::panic_text;
+use crate::{Engine, Error, Options, Parts, Result};
 
 /// A database that is not open.
 pub(crate) struct Folder {
@@ -157,7 +159,8 @@ impl<P: Parts> Builder<P> {
     ///
     /// # Errors
     ///
-    /// [`crate::Error::InvalidArgument`] when the options do not fit together; else as [`Engine::open`].
+    /// [`crate::Error::InvalidArgument`] when the options do not fit together; [`crate::Error::Panicked`] when a part panics, and then the folder is as
+    /// it was; else as [`Engine::open`].
     pub fn open(self) -> Result<Engine<P>> {
         self.options.check()?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
@@ -173,6 +176,8 @@ impl<P: Parts> Builder<P> {
             executor,
             picker,
         };
-        Engine::new(opening.open()?)
+        // Replay calls the memtable, which may be anybody's.
+        let opened = catch_unwind(AssertUnwindSafe(|| opening.open()));
+        Engine::new(opened.unwrap_or_else(|panic| Err(Error::Panicked(panic_text(panic.as_ref()))))?)
     }
 }

@@ -82,7 +82,7 @@ pub enum Error {
         /// The failure.
         cause: Arc<Error>,
     },
-    /// A background job panicked; the database is read-only.
+    /// A part panicked. In an open database, which is read-only from then on; or while one was being opened.
     Panicked(String),
     /// Sequence numbers are used up (after 2^56 writes).
     SeqNoExhausted,
@@ -113,7 +113,7 @@ impl fmt::Display for Error {
             Error::Closed => f.write_str("the database is closed"),
             Error::KeyspaceRemoved(what) => write!(f, "the keyspace `{what}` was removed"),
             Error::ReadOnly { cause } => write!(f, "the database is read-only since a failure: {cause}"),
-            Error::Panicked(what) => write!(f, "a background job panicked: {what}"),
+            Error::Panicked(what) => write!(f, "a part panicked: {what}"),
             Error::SeqNoExhausted => f.write_str("sequence numbers are used up"),
         }
     }

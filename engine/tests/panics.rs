@@ -237,3 +237,17 @@ fn a_job_that_panics_costs_the_pool_no_thread() {
     pool.spawn(Lane::Compaction, Box::new(last));
     outcome(&ends(move || pool.wait(&|| done.load(Ordering::Acquire))));
 }
+
+#[test]
+fn a_panic_while_a_log_is_replayed_is_an_error_and_loses_nothing() {
+    let files = files();
+    let db = open(&files, false);
+    db.put("before", "1").unwrap();
+    db.put("panic", "1").unwrap_err();
+    drop(db);
+    let replayed = Db::builder(Path::new("/db")).vfs(Arc::new(files.clone())).open();
+    let error = replayed.map(drop).unwrap_err();
+    assert!(matches!(&error, Error::Panicked(text) if text.contains("planted in a memtable")), "{error}");
+    let db = terrace::Db::builder(Path::new("/db")).vfs(Arc::new(files)).open().unwrap();
+    assert_eq!(db.get("before").unwrap().as_deref(), Some(b"1".as_slice()));
+}

@@ -114,6 +114,15 @@ fn universal_with_too_small_a_trigger_writes_everything_again_and_again() {
     assert!(four > 3.0 * eight, "{four}");
 }
 
+/// Four thousand memtables take more runs of similar size than tiered compaction bears. That it merges some before their time must not cost much.
+#[test]
+fn tiered_bears_more_memtables_than_its_bound_on_runs_was_made_for() {
+    let outcome = run(&Experiment { workload: Workload::Zipf, ..memtables(4000) }, "tiered");
+    // It was 28 while the two newest were merged again and again.
+    assert!(outcome.mean.write_amplification < 14.0, "{:?}", outcome.mean);
+    assert!(outcome.mean.reads.runs <= 16.0, "{:?}", outcome.mean);
+}
+
 #[test]
 fn windows_of_time_are_forgotten_unread() {
     let experiment = Experiment { workload: Workload::Time, ..memtables(400) };

@@ -50,12 +50,7 @@ pub fn against_prefix(key: &[u8], prefix: &[u8]) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use terrace_entry::testing::next_random;
-
-    fn random_key(state: &mut u64) -> Vec<u8> {
-        let len = next_random(state) as usize % 20;
-        (0..len).map(|_| [0, 1, 2, 0xfe, 0xff][next_random(state) as usize % 5]).collect()
-    }
+    use terrace_entry::testing::{next_random, random_key};
 
     #[test]
     fn common_prefix_is_what_a_byte_loop_finds() {

@@ -126,6 +126,12 @@ pub fn next_random(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// A key of at most 19 bytes out of five, zero and the greatest among them: such keys often begin alike, and one is often a prefix of another.
+pub fn random_key(state: &mut u64) -> Vec<u8> {
+    let len = next_random(state) as usize % 20;
+    (0..len).map(|_| [0, 1, 2, 0xfe, 0xff][next_random(state) as usize % 5]).collect()
+}
+
 /// `count` versions over a small key space with shared prefixes, several versions to a key, distinct sequence
 /// numbers, some tombstones; drawn from `seed`, unsorted.
 #[must_use]

@@ -27,12 +27,7 @@ pub(crate) fn shorten(separator: &mut Vec<u8>, next: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use terrace_entry::testing::next_random;
-
-    fn random_key(state: &mut u64) -> Vec<u8> {
-        let len = next_random(state) as usize % 20;
-        (0..len).map(|_| [0, 1, 2, 0xfe, 0xff][next_random(state) as usize % 5]).collect()
-    }
+    use terrace_entry::testing::random_key;
 
     #[test]
     fn shortened_separator_still_separates() {

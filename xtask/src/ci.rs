@@ -47,7 +47,7 @@ const STEPS: &[Step] = &[
     Step { name: "test", run: |_| test::check() },
     Step { name: "concurrency", run: |_| concurrency::short() },
     Step { name: "examples", run: |_| examples() },
-    Step { name: "features", run: |_| features::check(&[], false) },
+    Step { name: "features", run: |_| features::check(&[], false, features::Extent::Pairs) },
     Step { name: "bench", run: |_| bench::smoke() },
     // After the bench, which has compiled what is counted.
     Step { name: "instructions", run: |_| instructions::if_possible() },

@@ -16,7 +16,7 @@
 //! `cargo run --release -p terrace-journey --example 07_tiers [KEYS]`
 
 use terrace_compaction::{CompactionPicker, Output, PickContext, Plan, Reason, Shape, Task, TaskKind};
-use terrace_journey::{Disk, Outcome, Row, Tree, TreeOptions, Workload, tiered};
+use terrace_journey::{Outcome, Row, Workload, measure_policy, tiered};
 
 const READS: u64 = 1_000;
 
@@ -44,22 +44,14 @@ impl CompactionPicker for Tiers {
     }
 }
 
-fn measure(label: &str, work: Workload, picker: impl CompactionPicker) -> Outcome<Row> {
-    let disk = Disk::new()?;
-    let mut tree = Tree::create(&disk, TreeOptions::default())?.with_picker(picker);
-    let row = Row::measure(label, &disk, work, READS, &mut tree)?;
-    row.print();
-    Ok(row)
-}
-
 fn main() -> Outcome {
     let work = Workload::from_arguments()?;
     let quarter = Workload::of(work.keys() / 4);
     Row::print_header();
-    let quarter = measure("tiers of 4, a quarter of the keys", quarter, Tiers { width: 4 })?;
-    let whole = measure("tiers of 4", work, Tiers { width: 4 })?;
-    let wide = measure("tiers of 10", work, Tiers { width: 10 })?;
-    measure("TieredPicker, 4 at once", work, tiered(4))?;
+    let quarter = measure_policy("tiers of 4, a quarter of the keys", quarter, READS, Tiers { width: 4 })?;
+    let whole = measure_policy("tiers of 4", work, READS, Tiers { width: 4 })?;
+    let wide = measure_policy("tiers of 10", work, READS, Tiers { width: 10 })?;
+    measure_policy("TieredPicker, 4 at once", work, READS, tiered(4))?;
 
     // With four times the data there is one tier more, and each byte is written once more.
     assert!(whole.written > quarter.written && whole.written < quarter.written + 1.5);

@@ -18,7 +18,7 @@
 use terrace_compaction::{
     CompactionPicker, Output, PickContext, Plan, Reason, Shape, TableId, Task, TaskKind,
 };
-use terrace_journey::{Disk, Outcome, Row, Tree, TreeOptions, Workload, leveled, tiered};
+use terrace_journey::{Outcome, Row, Workload, leveled, measure_policy, tiered};
 
 const READS: u64 = 1_000;
 
@@ -55,22 +55,14 @@ fn tables_of(shape: &Shape, level: usize) -> impl Iterator<Item = TableId> {
     shape.runs_of(level).iter().flat_map(|run| run.tables.iter().map(|table| table.id))
 }
 
-fn measure(label: &str, work: Workload, picker: impl CompactionPicker) -> Outcome<Row> {
-    let disk = Disk::new()?;
-    let mut tree = Tree::create(&disk, TreeOptions::default())?.with_picker(picker);
-    let row = Row::measure(label, &disk, work, READS, &mut tree)?;
-    row.print();
-    Ok(row)
-}
-
 fn main() -> Outcome {
     let work = Workload::from_arguments()?;
     Row::print_header();
-    let tiers = measure("TieredPicker, 4 at once", work, tiered(4))?;
-    let levels = measure("levels, ratio 4", work, Levels { first_bytes: 512 << 10, ratio: 4 })?;
-    measure("levels, ratio 10", work, Levels { first_bytes: 1 << 20, ratio: 10 })?;
-    measure("LeveledPicker, ratio 4", work, leveled(4))?;
-    let leveled = measure("LeveledPicker, ratio 10", work, leveled(10))?;
+    let tiers = measure_policy("TieredPicker, 4 at once", work, READS, tiered(4))?;
+    let levels = measure_policy("levels, ratio 4", work, READS, Levels { first_bytes: 512 << 10, ratio: 4 })?;
+    measure_policy("levels, ratio 10", work, READS, Levels { first_bytes: 1 << 20, ratio: 10 })?;
+    measure_policy("LeveledPicker, ratio 4", work, READS, leveled(4))?;
+    let leveled = measure_policy("LeveledPicker, ratio 10", work, READS, leveled(10))?;
 
     assert!(levels.written > tiers.written && levels.files_absent < tiers.files_absent);
     assert!(leveled.written > tiers.written && leveled.space < tiers.space);

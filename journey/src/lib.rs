@@ -21,7 +21,7 @@ mod workload;
 pub use disk::{Counts, Disk};
 pub use log::{BEFORE_KEY_BYTES, append_pair, create_log, log_path, read_pairs};
 pub use row::{Row, Store, note, seconds};
-pub use tree::{NewTable, Reader, Tree, TreeOptions, leveled, tiered};
+pub use tree::{NewTable, Reader, Tree, TreeOptions, leveled, measure_policy, tiered};
 pub use workload::{KEY_BYTES, KEYS_DEFAULT, KEYS_MIN, Key, PAIR_BYTES, Pair, VALUE_BYTES, Value, Workload};
 
 /// What a step returns: any error ends it.

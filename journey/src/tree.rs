@@ -23,7 +23,7 @@ use terrace_sstable::{
 use terrace_vfs::CreateOptions;
 use terrace_wal::BufferedLog;
 
-use crate::{Disk, Outcome, Store, append_pair, create_log, log_path};
+use crate::{Disk, Outcome, Row, Store, Workload, append_pair, create_log, log_path};
 
 /// An open table.
 pub type Reader = BlockTableReader<QuickCache>;
@@ -313,6 +313,24 @@ impl Store for Tree {
         let tables: usize = self.tables.values().map(|table| table.memory_bytes()).sum();
         self.options.memtable_bytes + tables + self.cache.stats().used_bytes as usize
     }
+}
+
+/// Makes a tree under this policy go through the workload, and prints its row.
+///
+/// # Errors
+///
+/// What fails; a wrong answer among it.
+pub fn measure_policy(
+    label: &str,
+    work: Workload,
+    reads: u64,
+    picker: impl CompactionPicker,
+) -> Outcome<Row> {
+    let disk = Disk::new()?;
+    let mut tree = Tree::create(&disk, TreeOptions::default())?.with_picker(picker);
+    let row = Row::measure(label, &disk, work, reads, &mut tree)?;
+    row.print();
+    Ok(row)
 }
 
 /// The workspace's leveled policy, for trees as small as these.

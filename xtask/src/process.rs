@@ -1,5 +1,6 @@
 //! Runs commands, and says which one failed.
 
+use crate::workspace::Workspace;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -21,6 +22,21 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     eprintln!("$ {line}");
     let status = command.status().map_err(|error| format!("`{line}` does not start: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("`{line}` failed ({status})")) }
+}
+
+/// Builds and runs a program of the workspace, `which` being what tells cargo which one, and hands it all arguments that are left.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) fn run_program(which: &[&str], mut arguments: lexopt::Parser) -> Result<(), String> {
+    let arguments: Vec<_> = arguments.raw_args().map_err(|error| error.to_string())?.collect();
+    let workspace = Workspace::load()?;
+    let mut command = cargo(&workspace.root);
+    command.args(["run", "--quiet", "--release"]).args(which).arg("--").args(arguments);
+    // Relative paths in the arguments are those of the caller.
+    command.current_dir(std::env::current_dir().unwrap_or(workspace.root));
+    run(&mut command)
 }
 
 /// Runs a command and returns its standard output.

@@ -51,6 +51,8 @@
 //!
 //! # Features
 //!
+//! One for each policy; [`stock`] lists by name what is compiled in.
+//!
 //! * `leveled` (default): `LeveledPicker`.
 //! * `tiered` (default): `TieredPicker`.
 //! * `universal`: `UniversalPicker`, as RocksDB has it.
@@ -93,6 +95,7 @@ mod pressure;
 ))]
 mod run_list;
 mod shape;
+pub mod stock;
 mod survivors;
 mod task;
 #[cfg(feature = "testing")]
@@ -162,4 +165,15 @@ pub trait CompactionPicker: Debug + Send + Sync + 'static {
 
     /// The next tasks, most urgent first, each with its reason; and how much pressure the shape is under.
     fn pick(&self, shape: &Shape, context: &PickContext) -> Plan;
+}
+
+/// So that a policy can be chosen while the program runs, wherever one is asked for; [`stock`] makes such boxes by name.
+impl<P: CompactionPicker + ?Sized> CompactionPicker for Box<P> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn pick(&self, shape: &Shape, context: &PickContext) -> Plan {
+        (**self).pick(shape, context)
+    }
 }

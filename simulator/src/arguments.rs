@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// What the sizes of a policy follow from.
     pub(crate) fn sizes(&self, experiment: &Experiment) -> Sizes {
-        let usual = Sizes::of(experiment);
+        let usual = stock::sizes_of(experiment);
         Sizes {
             table_bytes: self.table_bytes.unwrap_or(usual.table_bytes),
             size_ratio: self.ratio,
@@ -103,9 +103,9 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
 
 fn picker_names(names: &str) -> Result<Vec<(&'static str, Make)>, String> {
     if names == "all" {
-        return Ok(stock::PICKERS.to_vec());
+        return Ok(stock::all().to_vec());
     }
-    let known = |name: &str| stock::PICKERS.iter().find(|(known, _)| *known == name).copied();
+    let known = |name: &str| stock::all().iter().find(|(known, _)| *known == name).copied();
     names.split(',').map(|name| known(name).ok_or_else(|| format!("there is no picker `{name}`"))).collect()
 }
 
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_help_names_every_picker_and_workload() {
-        for (name, _) in stock::PICKERS {
+        for (name, _) in stock::all() {
             assert!(HELP.contains(name), "{name}");
         }
         for workload in Workload::ALL {

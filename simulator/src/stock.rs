@@ -1,143 +1,20 @@
-//! The stock policies by name.
+//! The stock policies by name, in the sizes that an experiment asks for.
 
-use terrace_compaction::{
-    CompactionPicker, FifoOptions, FifoPicker, FluidOptions, FluidPicker, LeveledOptions, LeveledPicker,
-    TieredOptions, TieredPicker, UniversalOptions, UniversalPicker, WindowedOptions, WindowedPicker,
-};
+pub use terrace_compaction::stock::{Make, Sizes, all, named};
 
 use crate::{Experiment, Workload};
 
-/// What the sizes of a policy follow from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sizes {
-    /// Bytes of a memtable.
-    pub memtable_bytes: u64,
-    /// Bytes of a table.
-    pub table_bytes: u64,
-    /// The size ratio, merge width or trigger, if it is not to be the policy's own.
-    pub size_ratio: Option<u64>,
-    /// The most runs in a level of `fluid` that is not the last, and in the last; as lazy leveling has them if not given.
-    pub fluid_runs_max: (Option<usize>, Option<usize>),
-    /// Seconds in which as much is written as there are live data; `windowed` makes twenty windows of it.
-    pub turnover_seconds: u64,
-    /// How many bytes `fifo` keeps, where what is old is of no use; `windowed` then keeps what came within `turnover_seconds`. Else they keep all.
-    pub kept_bytes: Option<u64>,
-}
-
-impl Sizes {
-    /// What an experiment asks for, with tables as large as memtables.
-    #[must_use]
-    pub fn of(experiment: &Experiment) -> Self {
-        let turnover = experiment.data_bytes as f64 / experiment.write_bytes_per_second.max(1.0);
-        Sizes {
-            memtable_bytes: experiment.memtable_bytes,
-            table_bytes: experiment.memtable_bytes,
-            size_ratio: None,
-            fluid_runs_max: (None, None),
-            turnover_seconds: turnover as u64,
-            kept_bytes: (experiment.workload == Workload::Time).then_some(experiment.data_bytes),
-        }
-    }
-
-    /// Memtables and tables this many times as large. The data are what they were.
-    #[must_use]
-    pub fn times(self, scale: u64) -> Self {
-        Sizes {
-            memtable_bytes: self.memtable_bytes.saturating_mul(scale),
-            table_bytes: self.table_bytes.saturating_mul(scale),
-            ..self
-        }
-    }
-}
-
-/// Makes a policy.
-pub type Make = fn(&Sizes) -> Box<dyn CompactionPicker>;
-
-/// Each policy by its name.
-pub const PICKERS: &[(&str, Make)] = &[
-    ("leveled", leveled),
-    ("tiered", tiered),
-    ("universal", universal),
-    ("fluid", fluid),
-    ("windowed", windowed),
-    ("fifo", fifo),
-];
-
-/// The policy of that name.
+/// What the sizes of a policy follow from in an experiment, with tables as large as memtables.
 #[must_use]
-pub fn named(name: &str) -> Option<Make> {
-    PICKERS.iter().find(|(known, _)| *known == name).map(|(_, make)| *make)
-}
-
-/// The memtable that the policies' own sizes are meant for.
-const USUAL_MEMTABLE_BYTES: u64 = 64 << 20;
-
-/// A size that is meant for the usual memtable, for one of this size.
-fn in_proportion(bytes: u64, sizes: &Sizes) -> u64 {
-    let scaled = u128::from(bytes) * u128::from(sizes.memtable_bytes) / u128::from(USUAL_MEMTABLE_BYTES);
-    u64::try_from(scaled).unwrap_or(u64::MAX)
-}
-
-fn leveled(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    let usual = LeveledOptions::for_table_bytes(sizes.table_bytes);
-    Box::new(LeveledPicker::new(LeveledOptions {
-        base_level_bytes: sizes.memtable_bytes.saturating_mul(4),
-        size_ratio: sizes.size_ratio.unwrap_or(usual.size_ratio),
-        debt_bytes_start: in_proportion(usual.debt_bytes_start, sizes),
-        debt_bytes_slow: in_proportion(usual.debt_bytes_slow, sizes),
-        debt_bytes_stop: in_proportion(usual.debt_bytes_stop, sizes),
-        ..usual
-    }))
-}
-
-fn tiered(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    let usual = TieredOptions::default();
-    let width = sizes.size_ratio.map_or(usual.merge_width_min, |ratio| ratio as usize);
-    Box::new(TieredPicker::new(TieredOptions {
-        merge_width_min: width,
-        small_run_bytes: in_proportion(usual.small_run_bytes, sizes),
-        target_table_bytes: sizes.table_bytes,
-        ..usual
-    }))
-}
-
-fn universal(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    let usual = UniversalOptions::default();
-    let trigger = sizes.size_ratio.map_or(usual.runs_trigger, |ratio| ratio as usize);
-    Box::new(UniversalPicker::new(UniversalOptions {
-        runs_trigger: trigger,
-        target_table_bytes: sizes.table_bytes,
-        ..usual
-    }))
-}
-
-/// Level 1 has room for as many arrivals as the ratio says, each of four memtables.
-fn fluid(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    let ratio = sizes.size_ratio.unwrap_or(10);
-    let usual = FluidOptions::lazy_leveling(ratio);
-    let (inner, last) = sizes.fluid_runs_max;
-    Box::new(FluidPicker::new(FluidOptions {
-        inner_runs_max: inner.unwrap_or(usual.inner_runs_max),
-        last_runs_max: last.unwrap_or(usual.last_runs_max),
-        base_level_bytes: sizes.memtable_bytes.saturating_mul(4).saturating_mul(ratio),
-        target_table_bytes: sizes.table_bytes,
-        ..usual
-    }))
-}
-
-fn windowed(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    let usual = WindowedOptions::default();
-    Box::new(WindowedPicker::new(WindowedOptions {
-        window_seconds: sizes.turnover_seconds / 20,
-        keep_seconds: sizes.kept_bytes.map(|_| sizes.turnover_seconds),
-        runs_trigger: sizes.size_ratio.map_or(usual.runs_trigger, |ratio| ratio as usize),
-        target_table_bytes: sizes.table_bytes,
-        ..usual
-    }))
-}
-
-fn fifo(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    Box::new(FifoPicker::new(FifoOptions { bytes_max: sizes.kept_bytes, age_seconds_max: None }))
+pub fn sizes_of(experiment: &Experiment) -> Sizes {
+    let turnover = experiment.data_bytes as f64 / experiment.write_bytes_per_second.max(1.0);
+    Sizes {
+        memtable_bytes: experiment.memtable_bytes,
+        table_bytes: experiment.memtable_bytes,
+        turnover_seconds: turnover as u64,
+        kept_bytes: (experiment.workload == Workload::Time).then_some(experiment.data_bytes),
+        ..Sizes::default()
+    }
 }
 
 #[cfg(test)]
@@ -145,12 +22,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_policy_is_found_by_the_name_it_gives_itself() {
-        let sizes = Sizes::of(&Experiment::default());
-        for (name, make) in PICKERS {
-            assert_eq!(make(&sizes).name(), *name);
-            assert!(named(name).is_some());
-        }
-        assert!(named("none").is_none());
+    fn all_stock_policies_are_here_whatever_else_is_compiled() {
+        let names: Vec<&str> = all().iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["leveled", "tiered", "universal", "fluid", "windowed", "fifo"]);
     }
 }

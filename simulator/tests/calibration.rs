@@ -4,7 +4,7 @@ use terrace_compaction::{
     CompactionPicker, FluidOptions, FluidPicker, LeveledOptions, LeveledPicker, UniversalOptions,
     UniversalPicker,
 };
-use terrace_simulator::stock::{Sizes, named};
+use terrace_simulator::stock::{named, sizes_of};
 use terrace_simulator::{Experiment, Findings, Outcome, Study, Workload, filter_false_positives};
 
 const MIB: u64 = 1 << 20;
@@ -15,7 +15,7 @@ fn memtables(count: u64) -> Experiment {
 }
 
 fn stock(name: &str, experiment: &Experiment, scale: u64) -> Box<dyn CompactionPicker> {
-    named(name).expect("a stock policy")(&Sizes::of(experiment).times(scale))
+    named(name).expect("a stock policy")(&sizes_of(experiment).times(scale))
 }
 
 fn run(experiment: &Experiment, name: &str) -> Outcome {

@@ -1,7 +1,7 @@
 //! Golden curves: what each stock policy costs under each workload, over time. They say what is, not what should be: whoever changes a policy
 //! sees in tests/snapshots what that does to all of them.
 
-use terrace_simulator::stock::{PICKERS, Sizes};
+use terrace_simulator::stock::{all, sizes_of};
 use terrace_simulator::{Experiment, Sample, Workload, bytes_text, seconds_text};
 
 /// Data of two hundred memtables, in eight points.
@@ -31,14 +31,14 @@ fn line(sample: &Sample) -> String {
 }
 
 fn curves(name: &str) -> String {
-    let (_, make) = PICKERS.iter().find(|(known, _)| *known == name).expect("a stock policy");
+    let (_, make) = all().iter().find(|(known, _)| *known == name).expect("a stock policy");
     let head = ["written", "write", "space", "peak", "runs", "absent", "present", "debt", "stalled"];
     let mut text = head.map(|cell| format!("{cell:>10}")).concat();
     let unlimited = Workload::ALL.map(|workload| (workload, None));
     for (workload, device) in unlimited.into_iter().chain([(Workload::Uniform, Some(0.4e9))]) {
         let experiment = experiment(workload, device);
         let outcome =
-            experiment.run(make(&Sizes::of(&experiment)).as_ref()).expect("stock policies keep the laws");
+            experiment.run(make(&sizes_of(&experiment)).as_ref()).expect("stock policies keep the laws");
         let device = device.map_or(String::new(), |device| format!(", a device of {}/s", bytes_text(device)));
         text += &format!("\n{}{device}\n", workload.name());
         let lines: Vec<String> = outcome.samples.iter().map(line).collect();
@@ -59,7 +59,7 @@ macro_rules! golden {
         #[test]
         fn every_stock_policy_has_its_curves() {
             let tested = [$(stringify!($name)),*];
-            assert_eq!(PICKERS.iter().map(|(name, _)| *name).collect::<Vec<_>>(), tested);
+            assert_eq!(all().iter().map(|(name, _)| *name).collect::<Vec<_>>(), tested);
         }
     };
 }

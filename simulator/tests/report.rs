@@ -1,7 +1,7 @@
 //! What people and programs get to see.
 
 use serde_json::Value;
-use terrace_simulator::stock::{PICKERS, Sizes};
+use terrace_simulator::stock::{all, sizes_of};
 use terrace_simulator::{Experiment, Report, Study, Workload, course, heading, json_lines, page, summary};
 
 fn report(name: &str, workload: Workload, flushes_max: u64) -> Report {
@@ -13,9 +13,9 @@ fn report(name: &str, workload: Workload, flushes_max: u64) -> Report {
         ..Experiment::default()
     };
     let study = Study { experiment, flushes_max, ..Study::default() };
-    let (_, make) = PICKERS.iter().find(|(known, _)| *known == name).expect("a stock policy");
+    let (_, make) = all().iter().find(|(known, _)| *known == name).expect("a stock policy");
     let findings =
-        study.run(|scale| make(&Sizes::of(&study.experiment).times(scale))).expect("it keeps the laws");
+        study.run(|scale| make(&sizes_of(&study.experiment).times(scale))).expect("it keeps the laws");
     Report { study, findings }
 }
 

@@ -156,7 +156,8 @@ impl<P: Parts> Cursor for RunCursor<P> {
 /// A cursor over a memtable or over a run.
 pub(crate) enum Source<P: Parts> {
     Mem(MemCursorOf<P>),
-    Run(RunCursor<P>),
+    /// Apart, so that a row of sources is small: allocators are slow with rows of more than a kilobyte.
+    Run(Box<RunCursor<P>>),
 }
 
 /// Moves a memtable cursor, which can not fail.

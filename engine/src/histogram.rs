@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::stats::bump_locked;
+
 const BUCKETS: usize = 64;
 
 /// A histogram being filled, from any thread.
@@ -27,6 +29,14 @@ impl Recorder {
     pub(crate) fn record(&self, value: u64) {
         self.buckets[bucket_of(value)].fetch_add(1, Ordering::Relaxed);
         self.max.fetch_max(value, Ordering::Relaxed);
+    }
+
+    /// As [`Recorder::record`], without a locked instruction: for one that is filled only while some lock is held.
+    pub(crate) fn record_locked(&self, value: u64) {
+        bump_locked(&self.buckets[bucket_of(value)], 1);
+        if value > self.max.load(Ordering::Relaxed) {
+            self.max.store(value, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Histogram {

@@ -54,8 +54,8 @@ struct Open<P: Parts> {
     seqno: SeqNo,
     lower: Bound<Vec<u8>>,
     upper: Bound<Vec<u8>>,
-    /// Where the front begins: the lower bound, or where somebody sought to.
-    start: Bound<Vec<u8>>,
+    /// Where the front begins if not at the lower bound: what somebody sought.
+    sought: Option<Vec<u8>>,
     front_placed: bool,
     front: Option<MergeCursor<Source<P>>>,
     back: Option<MergeCursor<Source<P>>>,
@@ -133,7 +133,7 @@ impl<P: Parts> Iter<P> {
             shared: Arc::clone(shared),
             view,
             seqno,
-            start: lower.clone(),
+            sought: None,
             front_placed: false,
             lower,
             upper,
@@ -208,10 +208,12 @@ impl<P: Parts> Iter<P> {
 
 impl<P: Parts> Open<P> {
     fn cursor(&self, options: CursorOptions) -> MergeCursor<Source<P>> {
-        let mems = self.view.mems().filter(|mem| !mem.table.is_empty());
-        let mut sources: Vec<_> = mems.map(|mem| Source::Mem(Arc::clone(&mem.table).cursor())).collect();
-        let runs = self.view.version.runs.iter();
-        sources.extend(runs.map(|run| Source::Run(RunCursor::new(Arc::clone(run), options))));
+        let (mems, runs) = (self.view.mems(), &self.view.version.runs);
+        let mut sources = Vec::with_capacity(1 + self.view.sealed.len() + runs.len());
+        let mems = mems.filter(|mem| !mem.table.is_empty());
+        sources.extend(mems.map(|mem| Source::Mem(Arc::clone(&mem.table).cursor())));
+        let run = |run| Source::Run(Box::new(RunCursor::new(Arc::clone(run), options)));
+        sources.extend(runs.iter().map(run));
         MergeCursor::new(sources)
     }
 
@@ -221,7 +223,7 @@ impl<P: Parts> Open<P> {
             Bound::Excluded(lower) => key <= lower.as_slice(),
             Bound::Unbounded => false,
         };
-        self.start = if below { self.lower.clone() } else { Bound::Included(key.to_vec()) };
+        self.sought = (!below).then(|| key.to_vec());
         self.front_key = None;
         self.front_stands = false;
         self.front_placed = false;
@@ -231,11 +233,13 @@ impl<P: Parts> Open<P> {
     fn place_front(&mut self) -> Result<()> {
         let options = CursorOptions { fill_cache: true, readahead_bytes: READAHEAD_BYTES };
         let mut cursor = self.front.take().unwrap_or_else(|| self.cursor(options));
-        match &self.start {
-            Bound::Unbounded => cursor.seek_to_first()?,
-            Bound::Included(key) => cursor.seek(InternalKey::seek_to(key, SeqNo::MAX))?,
+        match (&self.sought, &self.lower) {
+            (Some(key), _) | (None, Bound::Included(key)) => {
+                cursor.seek(InternalKey::seek_to(key, SeqNo::MAX))?;
+            }
+            (None, Bound::Unbounded) => cursor.seek_to_first()?,
             // The least internal key of a user key is its newest version, the greatest its oldest tombstone.
-            Bound::Excluded(key) => {
+            (None, Bound::Excluded(key)) => {
                 cursor.seek(InternalKey::new(key, SeqNo::ZERO, Kind::Delete))?;
                 if cursor.current().is_some_and(|entry| entry.key.user_key == key.as_slice()) {
                     cursor.next()?;

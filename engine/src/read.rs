@@ -36,7 +36,7 @@ impl<P: Parts> Shared<P> {
                 continue;
             }
             passed += 1;
-            match table.reader.get(key, hash, seqno) {
+            match table.reader.get_passed(key, hash, seqno) {
                 Ok(None) => {}
                 Ok(Some(found)) => {
                     answer = Ok(value_of((found.kind, found.value)));

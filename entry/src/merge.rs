@@ -9,6 +9,10 @@
 //! A heap takes two comparisons to find out that the winner stays and two for each level that it sinks; a tree of losers takes
 //! log2 k always. A sorted row takes one, or one and log2 k, and its moves are one copy within a cache line or a few.
 //!
+//! Heads: beside each number lies the head of the key stood on, the eight bytes after what all keys in the row had in common when it was last
+//! sorted anew ([`crate::head`]). Most comparisons are then one of integers, and touch neither the other source nor its key. A key that
+//! lacks what was common has the row sorted anew, which makes that shorter; so do many equal heads, which makes it longer.
+//!
 //! Ties: sources that stand on equal internal keys are taken in the order in which they were given. In a sound
 //! tree there are none, since a sequence number is used once.
 //!
@@ -16,8 +20,13 @@
 //! current key, which costs a seek per source, as in LevelDB.
 
 use bytes::Bytes;
+use core::cmp::Ordering;
 
+use crate::heads::{common_prefix, head};
 use crate::{Cursor, Entry, InternalKey, Kind, SeqNo};
+
+/// After so many comparisons of equal heads the row is sorted anew; twice as many each time that it does not help.
+const TIES_MAX: u32 = 32;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Direction {
@@ -25,13 +34,26 @@ enum Direction {
     Backward,
 }
 
+/// Where a source stands.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Of its key, after the common prefix.
+    head: u64,
+    source: u32,
+}
+
 /// Merges sources into one ordered cursor. With k sources: a seek is k seeks and O(k log k) comparisons, a step one comparison
-/// when the same source wins again and at most `1 + log2 k` else, with a move of at most 4 k bytes.
+/// when the same source wins again and at most `1 + log2 k` else, with a move of at most 16 k bytes.
 #[derive(Debug)]
 pub struct MergeCursor<C> {
     sources: Vec<C>,
-    /// Numbers of the sources that stand somewhere, sorted by where in the direction of travel; the winner first.
-    order: Vec<u32>,
+    /// The sources that stand somewhere, sorted by where in the direction of travel; the winner first.
+    order: Vec<Place>,
+    /// What all keys in `order` begin with.
+    prefix: Vec<u8>,
+    /// How many more comparisons of equal heads are borne, and how many were at first.
+    ties_left: u32,
+    ties_max: u32,
     direction: Direction,
     /// The key stood on when turning round, so that a turn allocates once and not each time.
     turn_key: Vec<u8>,
@@ -42,7 +64,15 @@ impl<C: Cursor> MergeCursor<C> {
     #[must_use]
     pub fn new(sources: Vec<C>) -> Self {
         let order = Vec::with_capacity(sources.len());
-        MergeCursor { sources, order, direction: Direction::Forward, turn_key: Vec::new() }
+        MergeCursor {
+            sources,
+            order,
+            prefix: Vec::new(),
+            ties_left: TIES_MAX,
+            ties_max: TIES_MAX,
+            direction: Direction::Forward,
+            turn_key: Vec::new(),
+        }
     }
 
     /// The sources, in the order given.
@@ -54,7 +84,7 @@ impl<C: Cursor> MergeCursor<C> {
     /// Which source the current version comes from.
     #[must_use]
     pub fn current_source(&self) -> Option<usize> {
-        self.order.first().map(|&source| source as usize)
+        self.order.first().map(|place| place.source as usize)
     }
 
     fn reposition(
@@ -74,35 +104,68 @@ impl<C: Cursor> MergeCursor<C> {
     /// Sorts all sources that stand somewhere, each put into its place by binary search.
     fn rebuild(&mut self) {
         self.order.clear();
+        self.find_prefix();
+        let skip = self.prefix.len();
         for (number, source) in self.sources.iter().enumerate() {
             let Some(entry) = source.current() else { continue };
-            let number = number as u32;
-            let ahead = |&other: &u32| !before(&self.sources, self.direction, entry.key, number, other);
-            let place = self.order.partition_point(ahead);
-            self.order.insert(place, number);
+            let place = Place { head: head(entry.key.user_key, skip), source: number as u32 };
+            let ahead = |other: &Place| !before(&self.sources, self.direction, entry.key, place, *other);
+            let at = self.order.partition_point(ahead);
+            self.order.insert(at, place);
         }
+    }
+
+    /// Notes what the keys of all sources that stand somewhere have in common.
+    fn find_prefix(&mut self) {
+        let mut keys = self.sources.iter().filter_map(|source| Some(source.current()?.key.user_key));
+        let first = keys.next().unwrap_or_default();
+        let common = keys.map(|key| common_prefix(first, key)).min().unwrap_or(0);
+        self.prefix.clear();
+        self.prefix.extend_from_slice(&first[..common]);
     }
 
     /// After the winner moved: puts it into its new place, or drops it if it ran off its end.
     #[inline]
     fn settle_winner(&mut self) {
-        let winner = self.order[0];
+        let winner = self.order[0].source;
         let Some(moved) = self.sources[winner as usize].current() else {
             self.order.remove(0);
             return;
         };
-        let ahead = |&other: &u32| !before(&self.sources, self.direction, moved.key, winner, other);
-        if !self.order.get(1).is_some_and(ahead) {
-            return;
+        let Some(runner_up) = self.order.get(1) else { return };
+        if !moved.key.user_key.starts_with(&self.prefix) {
+            return self.rebuild();
         }
-        let overtaken_by = 1 + self.order[2..].partition_point(ahead);
-        self.order.copy_within(1..=overtaken_by, 0);
-        self.order[overtaken_by] = winner;
+        let place = Place { head: head(moved.key.user_key, self.prefix.len()), source: winner };
+        let tied = place.head == runner_up.head;
+        let ahead = |other: &Place| !before(&self.sources, self.direction, moved.key, place, *other);
+        let mut at = 0;
+        if ahead(runner_up) {
+            at = 1 + self.order[2..].partition_point(ahead);
+            self.order.copy_within(1..=at, 0);
+        }
+        self.order[at] = place;
+        if tied {
+            self.bear_tie();
+        }
+    }
+
+    /// Counts a comparison of equal heads. When there are too many, a longer prefix may tell keys apart.
+    #[cold]
+    fn bear_tie(&mut self) {
+        self.ties_left -= 1;
+        if self.ties_left == 0 {
+            let before = self.prefix.len();
+            self.rebuild();
+            let helped = self.prefix.len() > before;
+            self.ties_max = if helped { TIES_MAX } else { self.ties_max.saturating_mul(2) };
+            self.ties_left = self.ties_max;
+        }
     }
 
     /// Puts every source but the winner on the other side of the current key.
     fn turn(&mut self, direction: Direction) -> Result<(), C::Error> {
-        let winner = self.order[0] as usize;
+        let winner = self.order[0].source as usize;
         let mut key_bytes = core::mem::take(&mut self.turn_key);
         key_bytes.clear();
         let (mut seqno, mut kind) = (SeqNo::ZERO, Kind::Put);
@@ -139,7 +202,7 @@ impl<C: Cursor> MergeCursor<C> {
         self.turn_key = key_bytes;
         self.rebuild();
         // The winner still stands on the current key, which is at or before all others in the new direction.
-        debug_assert_eq!(self.order.first().map(|&source| source as usize), Some(winner));
+        debug_assert_eq!(self.current_source(), Some(winner));
         Ok(())
     }
 
@@ -150,7 +213,7 @@ impl<C: Cursor> MergeCursor<C> {
         if self.direction != direction {
             self.turn(direction)?;
         }
-        let winner = self.order[0] as usize;
+        let winner = self.order[0].source as usize;
         let moved = match direction {
             Direction::Forward => self.sources[winner].next(),
             Direction::Backward => self.sources[winner].prev(),
@@ -164,18 +227,23 @@ impl<C: Cursor> MergeCursor<C> {
     }
 }
 
-/// Whether source `number`, standing on `key`, comes before source `other` in the direction of travel.
+/// Whether the source of `place`, standing on `key`, comes before the one of `other` in the direction of travel.
 #[inline]
 fn before<C: Cursor>(
     sources: &[C],
     direction: Direction,
     key: InternalKey<'_>,
-    number: u32,
-    other: u32,
+    place: Place,
+    other: Place,
 ) -> bool {
-    // Only sources that stand somewhere are in the row; one that lost its place without a move would go last.
-    let Some(entry) = sources[other as usize].current() else { return true };
-    let order = key.cmp(&entry.key).then(number.cmp(&other));
+    let order = match place.head.cmp(&other.head) {
+        Ordering::Equal => {
+            // Only sources that stand somewhere are in the row; one that lost its place without a move would go last.
+            let Some(entry) = sources[other.source as usize].current() else { return true };
+            key.cmp(&entry.key).then(place.source.cmp(&other.source))
+        }
+        unequal => unequal,
+    };
     match direction {
         Direction::Forward => order.is_lt(),
         Direction::Backward => order.is_gt(),
@@ -213,10 +281,11 @@ impl<C: Cursor> Cursor for MergeCursor<C> {
 
     #[inline]
     fn current(&self) -> Option<Entry<'_>> {
-        self.sources[*self.order.first()? as usize].current()
+        self.sources[self.order.first()?.source as usize].current()
     }
 
     fn value_bytes(&self) -> Bytes {
-        self.order.first().map_or_else(Bytes::new, |&source| self.sources[source as usize].value_bytes())
+        let winner = self.order.first();
+        winner.map_or_else(Bytes::new, |place| self.sources[place.source as usize].value_bytes())
     }
 }

@@ -49,6 +49,13 @@ pub trait BlockCache: Debug + Send + Sync + 'static {
 
     /// Counters since it was made.
     fn stats(&self) -> CacheStats;
+
+    /// Whether so many more bytes would fit without another block giving way: what a long scan asks before it fills the cache. An estimate; it
+    /// may cost a look at every shard.
+    fn has_room(&self, bytes: u64) -> bool {
+        let CacheStats { used_bytes, capacity_bytes, .. } = self.stats();
+        used_bytes.saturating_add(bytes) <= capacity_bytes
+    }
 }
 
 /// Keeps nothing; every read goes to the file (and the system's page cache).

@@ -215,6 +215,12 @@ pub trait TableReader<C: BlockCache>: Send + Sync + Sized + 'static {
     /// The newest version of `user_key` at or below `seqno`; `hash` is [`KeyHash::of`] the key. Asks the filter first.
     fn get(&self, user_key: &[u8], hash: KeyHash, seqno: SeqNo) -> Result<Option<Found>>;
 
+    /// As [`TableReader::get`], for a caller to whom [`TableReader::may_contain`] has just said yes; need not ask the filter again. The provided
+    /// method does.
+    fn get_passed(&self, user_key: &[u8], hash: KeyHash, seqno: SeqNo) -> Result<Option<Found>> {
+        self.get(user_key, hash, seqno)
+    }
+
     /// Whether the filter lets a key of this hash through; true without a filter.
     fn may_contain(&self, hash: KeyHash) -> bool;
 

@@ -1,5 +1,6 @@
 //! The format itself: what damage looks like, that stored bytes do not change, what is read how often.
 
+use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,8 +9,9 @@ use terrace_entry::testing::sample_versions;
 use terrace_entry::{Cursor, InternalKey, Kind, OwnedVersion, SeqNo};
 use terrace_sstable::testing::TableFixture;
 use terrace_sstable::{
-    BlockCache, BlockTable, BlockTableReader, Compression, CursorOptions, Error, FilterOptions, LostKeys,
-    LostStretch, NullCache, OpenTable, QuickCache, TableFormat, TableOptions, TableReader, TableWriter, dump,
+    BlockCache, BlockKey, BlockTable, BlockTableReader, CacheStats, Compression, CursorOptions, Error,
+    FilterOptions, LostKeys, LostStretch, NullCache, OpenTable, QuickCache, TableFormat, TableOptions,
+    TableReader, TableWriter, dump,
 };
 use terrace_vfs::ReadFile;
 
@@ -407,6 +409,82 @@ fn cursor_fills_the_cache_when_asked_and_only_then() {
         assert!(used > raw && used < raw + 300 * table.properties().data_blocks, "{used} for {raw}");
         assert_eq!(walk(true), 0);
         assert_eq!(walk(false), 0);
+    }
+}
+
+/// Keeps nothing and counts what it is offered.
+#[derive(Debug)]
+struct Offered {
+    blocks: AtomicUsize,
+    capacity_bytes: AtomicUsize,
+}
+
+impl BlockCache for Offered {
+    const NAME: &'static str = "offered";
+
+    fn new(capacity_bytes: u64) -> Self {
+        Offered { blocks: AtomicUsize::new(0), capacity_bytes: AtomicUsize::new(capacity_bytes as usize) }
+    }
+
+    fn get(&self, _key: BlockKey) -> Option<Bytes> {
+        None
+    }
+
+    fn insert(&self, _key: BlockKey, _block: Bytes) {
+        self.blocks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn set_capacity(&self, capacity_bytes: u64) {
+        self.capacity_bytes.store(capacity_bytes as usize, Ordering::Relaxed);
+    }
+
+    fn stats(&self) -> CacheStats {
+        let capacity_bytes = self.capacity_bytes.load(Ordering::Relaxed) as u64;
+        CacheStats { capacity_bytes, ..CacheStats::default() }
+    }
+}
+
+#[test]
+fn a_long_scan_offers_its_blocks_only_while_the_cache_has_room() {
+    let (_, table, cache) = watched::<Offered>(&many_versions());
+    let blocks = table.properties().data_blocks as usize;
+    let offered = |readahead_bytes| {
+        let mut cursor = Arc::clone(&table).cursor(CursorOptions { fill_cache: true, readahead_bytes });
+        cursor.seek_to_first().unwrap();
+        while cursor.current().is_some() {
+            cursor.next().unwrap();
+        }
+        cache.blocks.swap(0, Ordering::Relaxed)
+    };
+    assert_eq!(offered(1000), blocks);
+    cache.set_capacity(0);
+    assert_eq!(offered(1 << 20), blocks, "a scan that ends before its reads have grown is not long");
+    assert!((1..blocks / 4).contains(&offered(1000)), "what a long scan reads at first is offered as ever");
+}
+
+#[cfg(feature = "lz4")]
+#[test]
+fn values_kept_stay_as_they_were_while_a_scan_uses_its_buffers_again() {
+    let versions: Vec<OwnedVersion> = (0..3000_u32)
+        .map(|n| (n.to_be_bytes().to_vec(), SeqNo::new(1), Kind::Put, vec![n as u8; 40 + n as usize % 50]))
+        .collect();
+    let fixture = Fixture::new();
+    fixture.write::<BlockTable>(&versions, &lz4()).unwrap();
+    let table = fixture.open::<BlockTable>(1).unwrap();
+    for keep_each in [1, 7, 100] {
+        let options = CursorOptions { fill_cache: false, readahead_bytes: 4000 };
+        let (mut cursor, mut kept) = (Arc::clone(&table).cursor(options), Vec::new());
+        cursor.seek_to_first().unwrap();
+        for (number, (key, .., value)) in versions.iter().enumerate() {
+            let entry = cursor.current().unwrap();
+            assert_eq!((entry.key.user_key, entry.value), (key.as_slice(), value.as_slice()));
+            if number % keep_each == 0 {
+                kept.push((number, cursor.value_bytes()));
+            }
+            cursor.next().unwrap();
+        }
+        assert!(cursor.current().is_none());
+        assert!(kept.iter().all(|(number, value)| *value == versions[*number].3));
     }
 }
 

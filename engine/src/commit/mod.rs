@@ -25,7 +25,7 @@ use terrace_wal::LogWriter;
 use crate::batch::{KeyspaceId, Ops};
 use crate::options::Durability;
 use crate::shared::Shared;
-use crate::stats::bump;
+use crate::stats::bump_locked;
 use crate::sync::atomic::Ordering;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::tree::Tree;
@@ -272,10 +272,10 @@ impl<P: Parts> Shared<P> {
         if lead.closed {
             return Err(Error::Closed);
         }
-        self.make_room(lead, members)?;
+        let mut only = self.make_room(lead, members)?;
         let mut next = lead.next_seqno;
         for member in members.iter_mut() {
-            let mems = match self.mems_of(&member.ops) {
+            let mems = match only.take().map_or_else(|| self.mems_of(&member.ops), Ok) {
                 Ok(mems) => mems,
                 Err(error) => {
                     member.place = Some(Err(error));
@@ -291,8 +291,8 @@ impl<P: Parts> Shared<P> {
         }
         lead.next_seqno = next;
         let result = self.log_group(lead, members);
-        bump(&self.counters.groups, 1);
-        self.counters.group_writers.record(members.len() as u64);
+        bump_locked(&self.counters.groups, 1);
+        self.counters.group_writers.record_locked(members.len() as u64);
         result.map_err(|error| self.fail(error))
     }
 
@@ -319,11 +319,11 @@ impl<P: Parts> Shared<P> {
             self.logs().sync_all()?;
             log.sync()?;
             lead.durable = lead.last_logged;
-            bump(&self.counters.syncs, 1);
+            bump_locked(&self.counters.syncs, 1);
         } else {
             log.hand_over()?;
         }
-        bump(&self.counters.log_bytes, log.len_bytes() - before);
+        bump_locked(&self.counters.log_bytes, log.len_bytes() - before);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use terrace_memtable::MemTable;
 use terrace_wal::LogWriter;
 
-use super::{ActiveLog, Lead, Member, locked};
+use super::{ActiveLog, Lead, Member, Mems, locked};
 use crate::logs::{OldLog, payload};
 use crate::shared::Shared;
 use crate::sync::atomic::Ordering;
@@ -12,24 +12,35 @@ use crate::tree::Tree;
 use crate::{Error, Parts, Result};
 
 impl<P: Parts> Shared<P> {
-    /// Seals the memtables that are full before the group goes into them.
-    pub(super) fn make_room(self: &Arc<Self>, lead: &mut Lead<P>, members: &[Member<'_, P>]) -> Result<()> {
+    /// Seals the memtables that are full before the group goes into them. For a group of one write to one keyspace it also answers which memtable that
+    /// goes into if it has come across it.
+    pub(super) fn make_room(
+        self: &Arc<Self>,
+        lead: &mut Lead<P>,
+        members: &[Member<'_, P>],
+    ) -> Result<Option<Mems<P>>> {
         let limit = self.options.memtable_bytes as u64;
+        let mut only = None;
         for member in members {
             lead.unchecked_bytes += member.ops.bytes();
             for id in member.ops.keyspaces() {
                 let trees = self.trees.load();
                 let Some(tree) = trees.get(id) else { continue };
-                if tree.view().active.memory_bytes() >= limit {
+                let active = Arc::clone(&tree.view().active);
+                if active.memory_bytes() >= limit {
                     self.seal_memtable(lead, tree)?;
+                } else {
+                    only = Some(Mems::One(*id, active));
                 }
             }
         }
         if lead.unchecked_bytes > (self.options.memtable_bytes / 8).max(4 << 10) {
             lead.unchecked_bytes = 0;
             self.seal_for_limits(lead)?;
+            only = None;
         }
-        Ok(())
+        let alone = matches!(members, [member] if member.ops.keyspaces().len() == 1);
+        Ok(only.filter(|_| alone))
     }
 
     /// Keeps the two limits that concern all keyspaces together: memory of memtables, and bytes of logs.

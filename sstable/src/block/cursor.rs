@@ -4,7 +4,10 @@
 //! read takes as many whole blocks as fit into twice what the read before it took, up to `readahead_bytes`; the first, and any other read, takes one block. So a
 //! short scan reads little more than it uses, and a long one reads seldom. The buffer of the window is used
 //! again for the next read when nobody shares it any more, since fresh pages and zeroing them cost more than
-//! the copy out of the page cache.
+//! the copy out of the page cache; so is that of an unpacked block.
+//!
+//! A walk whose reads have grown to `readahead_bytes` is a long scan. It offers its blocks to the cache only while that has room: blocks
+//! that will not be asked for again soon shall not push others out, and copying and freeing them would cost a scan more than reading them.
 //!
 //! Costs: a seek is a search of the index and of one block, sometimes of the next; a step O(1); and per block one look-up in the cache
 //! and, when it is not there, its part of a read.
@@ -36,6 +39,10 @@ pub struct BlockTableCursor<C, F: FilterSet = StockFilters> {
     window: Window,
     /// What the next read may take if it is of the next block.
     ahead_bytes: usize,
+    /// Whether blocks of the window go to the cache.
+    fills: bool,
+    /// What an unpacked block was in, to be used again.
+    spare: Vec<u8>,
 }
 
 /// What one read of the file brought.
@@ -128,6 +135,8 @@ impl<C, F: FilterSet> BlockTableCursor<C, F> {
             walk: BlockWalk::new(),
             window: Window::default(),
             ahead_bytes: 0,
+            fills: options.fill_cache,
+            spare: Vec::new(),
         }
     }
 }
@@ -171,8 +180,13 @@ impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
     /// Takes block `number` for the walk, which then stands nowhere.
     fn load(&mut self, number: usize, ahead: bool) -> Result<()> {
         // Before anything is read, so that the window's buffer is shared by nobody if the caller kept no value.
-        self.walk.clear();
+        let passed = self.walk.release();
         self.number = number;
+        if self.spare.capacity() == 0
+            && let Ok(buffer) = passed.try_into_mut()
+        {
+            self.spare = Vec::from(buffer);
+        }
         let block = self.fetch(number, ahead)?;
         self.settle(|walk| walk.load(block).map(|()| true))?;
         Ok(())
@@ -195,19 +209,23 @@ impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
                 return self.table.read_into_cache(handle);
             }
             self.read_window(number..end)?;
+            let is_long = self.ahead_bytes == self.options.readahead_bytes;
+            let room = || self.table.cache().has_room(self.window.bytes.len() as u64);
+            self.fills = self.options.fill_cache && (!is_long || room());
         }
         let start = (handle.offset - self.window.offset) as usize;
-        let opened = stored::open(&self.window.bytes[start..start + handle.len], handle.offset)
+        let spare = core::mem::take(&mut self.spare);
+        let opened = stored::open_into(&self.window.bytes[start..start + handle.len], handle.offset, spare)
             .map_err(|fault| self.table.fault_in(number, fault))?;
         let block = match opened {
             Opened::Unpacked(raw) => Bytes::from(raw),
             // The cache counts and keeps one block, not a share of all that was read.
-            Opened::Plain(len) if self.options.fill_cache => {
+            Opened::Plain(len) if self.fills => {
                 Bytes::copy_from_slice(&self.window.bytes[start..start + len])
             }
             Opened::Plain(len) => self.window.bytes.slice(start..start + len),
         };
-        if self.options.fill_cache {
+        if self.fills {
             self.table.cache().insert(key, block.clone());
         }
         Ok(block)

@@ -5,6 +5,7 @@
 //! Invariant: *Checked*: every block in memory, cached or not, came out of `stored::open`, which checked its bytes.
 
 use bytes::Bytes;
+use core::cell::Cell;
 use std::sync::Arc;
 use terrace_bloom::{FilterId, FilterSet, KeyHash, StockFilters};
 use terrace_entry::{InternalKey, SeqNo};
@@ -32,6 +33,8 @@ pub struct BlockTableReader<C, F: FilterSet = StockFilters> {
     filter: Option<F::Reader<Bytes>>,
     filter_bytes: usize,
     properties: Properties,
+    /// Whether most of its data blocks are compressed.
+    is_packed: bool,
 }
 
 impl<C, F: FilterSet> core::fmt::Debug for BlockTableReader<C, F> {
@@ -67,7 +70,9 @@ where
             return Err(fault(footer.properties)(what));
         }
         let filter = footer.filter.map(|handle| open_filter::<F>(file, handle)).transpose()?;
+        let is_packed = properties.data_bytes_raw / 17 > properties.data_bytes_stored / 16;
         Ok(BlockTableReader {
+            is_packed,
             file_number: source.file_number,
             cache: source.cache,
             index,
@@ -81,9 +86,11 @@ where
 
     #[inline]
     fn get(&self, user_key: &[u8], hash: KeyHash, seqno: SeqNo) -> Result<Option<Found>> {
-        if !self.may_contain(hash) {
-            return Ok(None);
-        }
+        if self.may_contain(hash) { self.get_passed(user_key, hash, seqno) } else { Ok(None) }
+    }
+
+    #[inline]
+    fn get_passed(&self, user_key: &[u8], _hash: KeyHash, seqno: SeqNo) -> Result<Option<Found>> {
         let target = InternalKey::seek_to(user_key, seqno);
         let number = self.index.locate(target);
         if number >= self.index.len() {
@@ -162,7 +169,10 @@ impl<C: BlockCache, F: FilterSet> BlockTableReader<C, F> {
 
     #[cold]
     pub(super) fn read_into_cache(&self, handle: Handle) -> Result<Bytes> {
-        let block = read_block(&*self.file, handle)?;
+        let block = match self.is_packed {
+            true => read_packed_block(&*self.file, handle)?,
+            false => read_block(&*self.file, handle)?,
+        };
         self.cache.insert(self.block_key(handle), block.clone());
         Ok(block)
     }
@@ -175,6 +185,38 @@ impl<C: BlockCache, F: FilterSet> BlockTableReader<C, F> {
     pub(super) fn counted(&self) -> &Properties {
         &self.properties
     }
+}
+
+/// The longest stored block that is read by way of [`SCRATCH`]: threads shall not keep more.
+const SCRATCH_BYTES_MAX: usize = 64 << 10;
+
+thread_local! {
+    /// Where blocks are read to that will be unpacked from there.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// As [`read_block`], for one that is most likely compressed: without a buffer of its own for what is stored.
+fn read_packed_block(file: &dyn ReadFile, handle: Handle) -> Result<Bytes> {
+    if handle.len > SCRATCH_BYTES_MAX {
+        return read_block(file, handle);
+    }
+    // Taken out meanwhile: a file system may be anybody's, and read a table of its own.
+    let mut scratch = SCRATCH.take();
+    if scratch.len() < handle.len {
+        scratch.resize(handle.len, 0);
+    }
+    let stored = &mut scratch[..handle.len];
+    let read = file.read_exact_at(stored, handle.offset).map_err(Error::from);
+    let opened = read.and_then(|()| {
+        let opened = stored::open(stored, handle.offset);
+        opened.map_err(|fault| fault.of(file.path(), handle.offset))
+    });
+    let block = opened.map(|opened| match opened {
+        Opened::Plain(len) => Bytes::copy_from_slice(&stored[..len]),
+        Opened::Unpacked(raw) => Bytes::from(raw),
+    });
+    SCRATCH.set(scratch);
+    block
 }
 
 /// Reads and checks a block.

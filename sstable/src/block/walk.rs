@@ -53,10 +53,15 @@ impl BlockWalk {
 
     /// Lets go of the block and stands nowhere.
     pub(crate) fn clear(&mut self) {
+        drop(self.release());
+    }
+
+    /// Gives up the block and stands nowhere.
+    pub(crate) fn release(&mut self) -> Bytes {
         self.standing = false;
         self.interval.clear();
         self.layout = Layout::default();
-        self.block = Bytes::new();
+        core::mem::take(&mut self.block)
     }
 
     /// Takes a block; stands nowhere.
@@ -115,6 +120,7 @@ impl BlockWalk {
             return Ok(false);
         };
         self.key.clear();
+        self.key.reserve(entry.key_bytes());
         self.key.extend_from_slice(&target.user_key[..entry.shared]);
         self.key.extend_from_slice(data.bytes(entry.suffix));
         self.stand_on(entry)

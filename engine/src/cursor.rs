@@ -124,22 +124,22 @@ impl<P: Parts> Cursor for RunCursor<P> {
     #[inline]
     fn next(&mut self) -> Result<()> {
         let Some(inner) = &mut self.inner else { return Ok(()) };
-        let moved = inner.next();
-        if moved.is_ok() && inner.current().is_some() {
-            return Ok(());
-        }
-        let moved = moved.map_err(Error::from).and_then(|()| self.roll_forward());
+        let moved = match inner.next() {
+            Ok(()) if inner.current().is_some() => return Ok(()),
+            Ok(()) => self.roll_forward(),
+            Err(error) => Err(error.into()),
+        };
         self.settle(moved)
     }
 
     #[inline]
     fn prev(&mut self) -> Result<()> {
         let Some(inner) = &mut self.inner else { return Ok(()) };
-        let moved = inner.prev();
-        if moved.is_ok() && inner.current().is_some() {
-            return Ok(());
-        }
-        let moved = moved.map_err(Error::from).and_then(|()| self.roll_backward());
+        let moved = match inner.prev() {
+            Ok(()) if inner.current().is_some() => return Ok(()),
+            Ok(()) => self.roll_backward(),
+            Err(error) => Err(error.into()),
+        };
         self.settle(moved)
     }
 

@@ -355,6 +355,7 @@ impl<P: Parts> Open<P> {
 }
 
 /// Whether a key is behind the upper end of the range, or at or behind the last key given out at the back.
+#[inline]
 fn is_above(key: &[u8], upper: &Bound<Vec<u8>>, back: Option<&[u8]>) -> bool {
     let bounded = match upper {
         Bound::Included(upper) => key > upper.as_slice(),
@@ -365,6 +366,7 @@ fn is_above(key: &[u8], upper: &Bound<Vec<u8>>, back: Option<&[u8]>) -> bool {
 }
 
 /// Whether a key is before the lower end of the range, or at or before the last key given out at the front.
+#[inline]
 fn is_below(key: &[u8], lower: &Bound<Vec<u8>>, front: Option<&[u8]>) -> bool {
     let bounded = match lower {
         Bound::Included(lower) => key < lower.as_slice(),

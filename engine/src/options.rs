@@ -79,9 +79,10 @@ pub struct Options {
     pub compression: Vec<Compression>,
     /// The filter that tables carry. Default: blocked Bloom, 10 bits a key.
     pub filter: Option<FilterOptions>,
-    /// Which log the stock log slot writes. Default: buffered.
+    /// Which log the stock log slot writes. Default: mapped, which survives the death of the process as the buffered one does and takes no system
+    /// call for a write. Where a file system can not promise reserved space, its stores are plain writes.
     pub log: LogKind,
-    /// Space reserved for a log file at once. Default 64 MiB.
+    /// Space reserved for a log file at once, and by how much it grows. Two such are held at rest. Default 16 MiB.
     pub log_preallocate_bytes: u64,
     /// Finished log files kept to be written over. Default 0: on Linux a fresh preallocated file is faster than an old one in the page cache.
     pub log_recycle_files_max: usize,
@@ -122,8 +123,8 @@ impl Default for Options {
             restart_interval: 16,
             compression: vec![Compression::None, Compression::None, deep],
             filter,
-            log: LogKind::Buffered,
-            log_preallocate_bytes: 64 << 20,
+            log: LogKind::Mapped,
+            log_preallocate_bytes: 16 << 20,
             log_recycle_files_max: 0,
             log_bytes_max: 512 << 20,
             manifest_bytes_max: 1 << 20,

@@ -47,9 +47,9 @@ impl LogWriter for StockLog {
     const NAME: &'static str = "stock";
     const KEEPS: bool = true;
 
-    /// Without an option to say otherwise: the buffered log.
+    /// Without an option to say otherwise: the mapped log.
     fn create(vfs: &Arc<dyn Vfs>, path: &Path, create: CreateLog) -> terrace_wal::Result<Self> {
-        AnyLog::create(LogKind::Buffered, vfs, path, create).map(StockLog)
+        AnyLog::create(LogKind::Mapped, vfs, path, create).map(StockLog)
     }
 
     #[inline]

@@ -137,10 +137,24 @@ impl<C: Cursor> MergeCursor<C> {
             return self.rebuild();
         }
         let place = Place { head: head(moved.key.user_key, self.prefix.len()), source: winner };
-        let tied = place.head == runner_up.head;
+        let stays = match self.direction {
+            Direction::Forward => place.head < runner_up.head,
+            Direction::Backward => place.head > runner_up.head,
+        };
+        if stays {
+            self.order[0] = place;
+        } else {
+            self.sink(place);
+        }
+    }
+
+    /// Puts the winner, which now stands at `place` and most likely behind others, into its new place.
+    fn sink(&mut self, place: Place) {
+        let Some(moved) = self.sources[place.source as usize].current() else { return };
         let ahead = |other: &Place| !before(&self.sources, self.direction, moved.key, place, *other);
+        let tied = self.order[1].head == place.head;
         let mut at = 0;
-        if ahead(runner_up) {
+        if ahead(&self.order[1]) {
             at = 1 + self.order[2..].partition_point(ahead);
             self.order.copy_within(1..=at, 0);
         }

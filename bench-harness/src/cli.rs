@@ -6,6 +6,7 @@
 
 pub(crate) mod options;
 mod plan;
+pub(crate) mod selection;
 
 use crate::kill;
 use crate::store::StoreFactory;

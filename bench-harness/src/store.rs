@@ -1,7 +1,7 @@
 //! What the harness asks of a database, so that one workload can drive any.
 //!
 //! The trait is object safe on purpose: one indirect call per operation is a few nanoseconds, equal for every store, and keeps a
-//! matrix of some forty combinations of parts from compiling every workload forty times.
+//! matrix of some hundred combinations of parts from compiling every workload again for each engine.
 
 #[cfg(test)]
 pub(crate) mod faulty;

@@ -33,7 +33,7 @@ fn run(mut parser: lexopt::Parser) -> Result<(), String> {
     process::run(&mut command)
 }
 
-/// A short run over all combinations, and one pass through each criterion bench.
+/// A short run over combinations in which each two parts meet, and one pass through each criterion bench.
 ///
 /// # Errors
 ///

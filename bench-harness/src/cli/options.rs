@@ -1,5 +1,6 @@
 //! The options of the command line.
 
+use crate::cli::selection::{SLOTS, Selection};
 use crate::store::{Durability, Parts, Settings};
 use crate::workload::{Config, Workload};
 use lexopt::prelude::*;
@@ -57,87 +58,6 @@ const VERSUS_WORKLOADS: &[Workload] = &[
     Workload::OpenAfterKill,
 ];
 
-/// Which combinations of parts: for each slot the names asked for (none of them: all), or `None` where nothing was asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Selection {
-    chosen: [Option<Vec<String>>; SLOTS.len()],
-}
-
-/// A slot of the matrix.
-struct Slot {
-    option: &'static str,
-    name: fn(&Parts) -> &'static str,
-    /// Whether all of its parts run when none is asked for; else the one that is listed first.
-    all_by_default: bool,
-}
-
-const SLOTS: [Slot; 7] = [
-    Slot { option: "engine", name: |p| p.engine, all_by_default: false },
-    Slot { option: "memtable", name: |p| p.memtable, all_by_default: true },
-    Slot { option: "picker", name: |p| p.picker, all_by_default: true },
-    Slot { option: "log", name: |p| p.log, all_by_default: true },
-    Slot { option: "filter", name: |p| p.filter, all_by_default: true },
-    Slot { option: "cache", name: |p| p.cache, all_by_default: false },
-    Slot { option: "compression", name: |p| p.compression, all_by_default: false },
-];
-
-impl Selection {
-    /// The indices of the combinations that are chosen out of all that there are.
-    ///
-    /// # Errors
-    ///
-    /// A sentence naming what is there, when a name is not, or when no combination is left.
-    pub(crate) fn choose(&self, all: &[Parts]) -> Result<Vec<usize>, String> {
-        self.choose_from(all, (0..all.len()).collect(), true)
-    }
-
-    /// Of terrace's combinations those asked for; where nothing was asked, the part that is listed first.
-    ///
-    /// # Errors
-    ///
-    /// As [`Selection::choose`].
-    pub(crate) fn choose_stock(&self, all: &[Parts], engine: &str) -> Result<Vec<usize>, String> {
-        self.choose_from(all, (0..all.len()).filter(|index| all[*index].engine == engine).collect(), false)
-    }
-
-    /// The compression that was asked for, or the stock one.
-    pub(crate) fn compression(&self) -> &str {
-        let slot = SLOTS.iter().position(|slot| slot.option == "compression").expect("a slot of that name");
-        let asked = self.chosen[slot].as_ref().and_then(|names| names.first());
-        asked.map_or("lz4", String::as_str)
-    }
-
-    fn choose_from(&self, all: &[Parts], mut left: Vec<usize>, matrix: bool) -> Result<Vec<usize>, String> {
-        for (slot, chosen) in SLOTS.iter().zip(&self.chosen) {
-            let name = |index: &usize| (slot.name)(&all[*index]);
-            match chosen {
-                Some(names) if names.is_empty() => {}
-                Some(names) => {
-                    if let Some(unknown) =
-                        names.iter().find(|n| !left.iter().any(|index| name(index) == n.as_str()))
-                    {
-                        let mut known: Vec<_> = left.iter().map(name).collect();
-                        known.sort_unstable();
-                        known.dedup();
-                        return Err(format!(
-                            "no {} is called `{unknown}`; there are: {}",
-                            slot.option,
-                            known.join(", ")
-                        ));
-                    }
-                    left.retain(|index| names.iter().any(|n| n == name(index)));
-                }
-                None if slot.all_by_default && matrix => {}
-                None => {
-                    let first = left.first().map(name);
-                    left.retain(|index| Some(name(index)) == first);
-                }
-            }
-        }
-        Ok(left)
-    }
-}
-
 /// All options.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -187,14 +107,16 @@ impl Options {
                 }
                 return Err(argument.unexpected());
             };
-            if let Some(slot) = SLOTS.iter().position(|slot| slot.option == name) {
+            if SLOTS.iter().any(|slot| slot.option == name) {
+                let slot = name.to_owned();
                 let names = list(&mut parser)?;
-                options.selection.chosen[slot] = Some(if names == ["all"] { Vec::new() } else { names });
+                options.selection.ask(&slot, names);
                 continue;
             }
             match name {
                 "help" => return Ok(None),
                 "list" => options.list = true,
+                "all" => options.selection.all = true,
                 "quiet" => options.quiet = true,
                 "quick" => workloads = None,
                 "workload" => workloads = Some(list(&mut parser)?),
@@ -328,15 +250,18 @@ fn megabytes(count: usize) -> Result<usize, lexopt::Error> {
 /// The text of `--help`.
 pub(crate) fn help() -> String {
     let mut text = "\
-Runs workloads on combinations of parts and prints one table. Without options: every combination of memtable, picker, log and
-filter is loaded with real data (the source lines of this project's dependencies), read back, scanned, closed, opened and read
-again, every answer checked.
+Runs workloads on combinations of parts and prints one table. Without options: so many combinations of memtable, picker, log, filter
+and compression that each two parts meet in one are loaded with real data (the source lines of this project's dependencies), read
+back, scanned, closed, opened and read again, every answer checked.
 
 Usage: cargo xtask bench [OPTIONS]
 
-Which combinations (names separated by commas; `all` for all):
-  --memtable, --picker, --log, --filter NAMES   default: all
-  --cache, --compression, --engine NAMES        default: the first; `--engine memory` is a map in memory
+Which combinations (names separated by commas; `all` for all of a slot):
+  --memtable, --picker, --log, --filter, --cache, --compression NAMES
+                       one of these and more: their combinations, with the part that is listed first in every other slot;
+                       none of these: so few combinations that each two parts meet in one
+  --all                every combination; with parts that are named, every combination that has these
+  --engine NAMES       `memory` is a map in memory (terrace)
   --list               print the combinations that would run, and end
 
 What to run:
@@ -384,17 +309,17 @@ Workloads:
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn parse(arguments: &[&str]) -> Result<Options, String> {
+    pub(crate) fn parse(arguments: &[&str]) -> Result<Options, String> {
         let parser = lexopt::Parser::from_args(arguments);
         Options::parse(parser)
             .map(|options| options.expect("no help was asked for"))
             .map_err(|error| error.to_string())
     }
 
-    fn parts(memtable: &'static str, picker: &'static str, compression: &'static str) -> Parts {
+    pub(crate) fn parts(memtable: &'static str, picker: &'static str, compression: &'static str) -> Parts {
         Parts {
             engine: "e",
             version: "0",
@@ -407,20 +332,6 @@ mod tests {
             table: "-",
             log_keeps: false,
         }
-    }
-
-    #[test]
-    fn a_selection_takes_all_of_some_slots_and_the_first_of_others() {
-        let all = [parts("a", "p", "x"), parts("a", "p", "y"), parts("b", "p", "x"), parts("b", "q", "x")];
-        let choose = |arguments: &[&str]| parse(arguments).expect("valid options").selection.choose(&all);
-        assert_eq!(choose(&[]), Ok(vec![0, 2, 3]));
-        assert_eq!(choose(&["--memtable", "b", "--picker", "q,p"]), Ok(vec![2, 3]));
-        assert_eq!(choose(&["--compression", "x,y"]), Ok(vec![0, 1, 2, 3]));
-        assert_eq!(choose(&["--compression", "all"]), Ok(vec![0, 1, 2, 3]));
-        assert_eq!(
-            choose(&["--memtable", "c"]),
-            Err("no memtable is called `c`; there are: a, b".to_owned())
-        );
     }
 
     #[test]
@@ -496,16 +407,6 @@ mod tests {
             (child.config.load_seed, child.config.run_seed)
         };
         assert_eq!([seeds(0), seeds(1), seeds(2)], [(1, 2), (11, 12), (21, 22)]);
-    }
-
-    #[test]
-    fn terrace_is_compared_with_its_stock_parts_unless_others_are_asked_for() {
-        let all = [parts("a", "p", "x"), parts("a", "p", "y"), parts("b", "p", "x"), parts("b", "q", "x")];
-        let choose =
-            |arguments: &[&str]| parse(arguments).expect("valid options").selection.choose_stock(&all, "e");
-        assert_eq!(choose(&[]), Ok(vec![0]));
-        assert_eq!(choose(&["--memtable", "all"]), Ok(vec![0, 2]));
-        assert_eq!(choose(&["--compression", "y"]), Ok(vec![1]));
     }
 
     #[test]

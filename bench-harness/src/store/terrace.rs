@@ -1,8 +1,8 @@
 //! Every combination of terrace's own parts.
 //!
-//! Memtable and picker are types, so each pair of them is an engine compiled for it; log, filter and compression are options of a database. All
-//! get the same sizes. Sizes that the harness does not set follow from the memtable's, so that a small data set meets as many flushes and
-//! merges as a large one would.
+//! The memtable is a type, so each has an engine compiled for it; log, filter and compression are options of a database. A policy is asked when
+//! a tree has changed and not for each key, so it is chosen by name behind a pointer. All get the same sizes. Sizes that the harness does not
+//! set follow from the memtable's, so that a small data set meets as many flushes and merges as a large one would.
 
 use crate::store::{
     BatchWrite, Direction, Durability, Parts, Settings, Store, StoreError, StoreFactory, StoreResult,
@@ -13,49 +13,76 @@ use std::path::Path;
 use std::sync::Arc;
 use terrace::{Engine, Options, StockLog, WriteBatch};
 use terrace_bloom::{BlockedBloom, Filter, FilterId, StandardBloom};
-use terrace_compaction::{CompactionPicker, LeveledPicker, TieredOptions, TieredPicker};
+use terrace_compaction::{
+    CompactionPicker, FifoPicker, FluidOptions, FluidPicker, PickContext, Plan, Shape, TieredOptions,
+    TieredPicker, UniversalOptions, UniversalPicker, WindowedOptions, WindowedPicker,
+};
 use terrace_memtable::{BTreeMemTable, HashMemTable, MemTable, SkipListMemTable};
 use terrace_sstable::{BlockTable, Compression, FilterOptions, QuickCache};
 use terrace_vfs::Vfs;
 use terrace_wal::{CreateLog, LogKind};
 
-/// A picker that the harness can set up.
-trait BenchPicker: CompactionPicker + Sized {
-    const NAME: &'static str;
-    fn set_up(options: &Options) -> Self;
-}
+/// Makes a policy for an engine of these options.
+type MakePicker = fn(&Options) -> Box<dyn CompactionPicker>;
 
-impl BenchPicker for LeveledPicker {
-    const NAME: &'static str = "leveled";
-
-    fn set_up(options: &Options) -> Self {
-        terrace::leveled_picker(options)
-    }
-}
-
-impl BenchPicker for TieredPicker {
-    const NAME: &'static str = "tiered";
-
-    fn set_up(options: &Options) -> Self {
-        TieredPicker::new(TieredOptions {
+/// Each policy by its name; the stock one is the first.
+const PICKERS: &[(&str, MakePicker)] = &[
+    ("leveled", |options| Box::new(terrace::leveled_picker(options))),
+    ("tiered", |options| {
+        let own = TieredOptions { target_table_bytes: options.table_bytes, ..TieredOptions::default() };
+        Box::new(TieredPicker::new(own))
+    }),
+    ("universal", |options| {
+        let own = UniversalOptions { target_table_bytes: options.table_bytes, ..UniversalOptions::default() };
+        Box::new(UniversalPicker::new(own))
+    }),
+    ("fluid", |options| {
+        let usual = FluidOptions::default();
+        Box::new(FluidPicker::new(FluidOptions {
+            base_level_bytes: 4 * options.memtable_bytes as u64 * usual.size_ratio,
             target_table_bytes: options.table_bytes,
-            ..TieredOptions::default()
-        })
+            ..usual
+        }))
+    }),
+    // A run of the harness takes seconds, so it meets several windows of one second.
+    ("windowed", |options| {
+        Box::new(WindowedPicker::new(WindowedOptions {
+            window_seconds: 1,
+            keep_seconds: None,
+            target_table_bytes: options.table_bytes,
+            ..WindowedOptions::default()
+        }))
+    }),
+    // Keeps everything: what it dropped could not be read back.
+    ("fifo", |_| Box::new(FifoPicker::default())),
+];
+
+/// A policy that is chosen by name.
+#[derive(Debug)]
+struct AnyPicker(Box<dyn CompactionPicker>);
+
+impl CompactionPicker for AnyPicker {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn pick(&self, shape: &Shape, context: &PickContext) -> Plan {
+        self.0.pick(shape, context)
     }
 }
 
-/// The parts of one engine: a memtable and a picker, the rest stock.
-struct Mix<M, K>(PhantomData<(M, K)>);
+/// The parts of one engine: a memtable, any policy, the rest stock.
+struct Mix<M>(PhantomData<M>);
 
-impl<M: MemTable, K: BenchPicker> terrace::Parts for Mix<M, K> {
+impl<M: MemTable> terrace::Parts for Mix<M> {
     type MemTable = M;
     type Log = StockLog;
     type Cache = QuickCache;
     type Table = BlockTable;
-    type Picker = K;
+    type Picker = AnyPicker;
 
-    fn picker(options: &Options) -> K {
-        K::set_up(options)
+    fn picker(options: &Options) -> AnyPicker {
+        AnyPicker(Box::new(terrace::leveled_picker(options)))
     }
 
     fn create_log(
@@ -73,60 +100,62 @@ impl<M: MemTable, K: BenchPicker> terrace::Parts for Mix<M, K> {
 }
 
 /// Opens one combination.
-struct TerraceFactory<M, K> {
+struct TerraceFactory<M> {
     parts: Parts,
+    picker: MakePicker,
     log: LogKind,
     filter: Option<FilterId>,
     compression: Compression,
-    types: PhantomData<fn() -> (M, K)>,
+    types: PhantomData<fn() -> M>,
 }
 
 /// Every combination; the stock one is the first.
 pub(super) fn factories() -> Vec<Box<dyn StoreFactory>> {
     let mut all = Vec::new();
-    add::<SkipListMemTable, LeveledPicker>(&mut all);
-    add::<SkipListMemTable, TieredPicker>(&mut all);
-    add::<BTreeMemTable, LeveledPicker>(&mut all);
-    add::<BTreeMemTable, TieredPicker>(&mut all);
-    add::<HashMemTable, LeveledPicker>(&mut all);
-    add::<HashMemTable, TieredPicker>(&mut all);
+    add::<SkipListMemTable>(&mut all);
+    add::<BTreeMemTable>(&mut all);
+    add::<HashMemTable>(&mut all);
     all
 }
 
-fn add<M: MemTable, K: BenchPicker>(all: &mut Vec<Box<dyn StoreFactory>>) {
+fn add<M: MemTable>(all: &mut Vec<Box<dyn StoreFactory>>) {
     let filters = [
         (BlockedBloom::NAME, Some(BlockedBloom::ID)),
         (StandardBloom::NAME, Some(StandardBloom::ID)),
         ("none", None),
     ];
-    for log in LogKind::ALL {
-        for (filter_name, filter) in filters {
-            for (compression_name, compression) in [("lz4", Compression::Lz4), ("none", Compression::None)] {
-                let parts = Parts {
-                    engine: "terrace",
-                    version: env!("CARGO_PKG_VERSION"),
-                    memtable: M::NAME,
-                    picker: K::NAME,
-                    log: log.name(),
-                    filter: filter_name,
-                    cache: "quick",
-                    compression: compression_name,
-                    table: "block",
-                    log_keeps: log.keeps(),
-                };
-                all.push(Box::new(TerraceFactory::<M, K> {
-                    parts,
-                    log,
-                    filter,
-                    compression,
-                    types: PhantomData,
-                }));
+    let compressions = [("lz4", Compression::Lz4), ("none", Compression::None)];
+    for (picker_name, picker) in PICKERS {
+        for log in LogKind::ALL {
+            for (filter_name, filter) in filters {
+                for (compression_name, compression) in compressions {
+                    let parts = Parts {
+                        engine: "terrace",
+                        version: env!("CARGO_PKG_VERSION"),
+                        memtable: M::NAME,
+                        picker: picker_name,
+                        log: log.name(),
+                        filter: filter_name,
+                        cache: "quick",
+                        compression: compression_name,
+                        table: "block",
+                        log_keeps: log.keeps(),
+                    };
+                    all.push(Box::new(TerraceFactory::<M> {
+                        parts,
+                        picker: *picker,
+                        log,
+                        filter,
+                        compression,
+                        types: PhantomData,
+                    }));
+                }
             }
         }
     }
 }
 
-impl<M: MemTable, K: BenchPicker> StoreFactory for TerraceFactory<M, K> {
+impl<M: MemTable> StoreFactory for TerraceFactory<M> {
     fn parts(&self) -> Parts {
         self.parts
     }
@@ -148,7 +177,8 @@ impl<M: MemTable, K: BenchPicker> StoreFactory for TerraceFactory<M, K> {
             compression: vec![Compression::None, Compression::None, self.compression],
             ..defaults
         };
-        let engine = Engine::<Mix<M, K>>::builder(dir).options(options).open();
+        let picker = AnyPicker((self.picker)(&options));
+        let engine = Engine::<Mix<M>>::builder(dir).options(options).picker(picker).open();
         Ok(Box::new(TerraceStore { engine: named("open", engine)? }))
     }
 }
@@ -261,6 +291,7 @@ impl<P: terrace::Parts> Store for TerraceStore<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::selection::Selection;
     use crate::lifecycle::{self, LifeOptions};
     use crate::meter::Progress;
     use crate::realdata::RealData;
@@ -274,7 +305,7 @@ mod tests {
     fn every_combination_is_there_once_and_the_stock_one_first() {
         let parts: Vec<Parts> = factories().iter().map(|factory| factory.parts()).collect();
         let distinct: BTreeSet<String> = parts.iter().map(|parts| format!("{parts:?}")).collect();
-        assert_eq!((parts.len(), distinct.len()), (108, 108));
+        assert_eq!((parts.len(), distinct.len()), (3 * PICKERS.len() * 3 * 3 * 2, parts.len()));
         let Parts { memtable, picker, log, filter, compression, .. } = parts[0];
         assert_eq!(
             [memtable, picker, log, filter, compression],
@@ -283,13 +314,23 @@ mod tests {
     }
 
     #[test]
-    fn every_combination_leads_its_life_on_real_data() {
+    fn a_policy_goes_by_the_name_that_it_gives_itself() {
+        for (name, make) in PICKERS {
+            assert_eq!(make(&Options::default()).name(), *name);
+        }
+    }
+
+    #[test]
+    fn each_two_parts_lead_a_life_together_on_real_data() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let data = RealData::collect(root, 40_000).expect("the sources are readable");
-        for factory in factories() {
+        let factories = factories();
+        let parts: Vec<Parts> = factories.iter().map(|factory| factory.parts()).collect();
+        let chosen = Selection::default().choose(&parts).expect("there are combinations");
+        for factory in chosen.into_iter().map(|index| &factories[index]) {
             let dir = tempfile::tempdir().expect("a temporary folder");
             let options = LifeOptions { durability: Durability::PageCache, load_seed: 1, read_seed: 2 };
-            let life = lifecycle::check(&*factory, dir.path(), &SMALL, &data, options, &Progress::new(true));
+            let life = lifecycle::check(&**factory, dir.path(), &SMALL, &data, options, &Progress::new(true));
             let life = life.unwrap_or_else(|error| panic!("{:?}: {error}", factory.parts()));
             assert_eq!(life.records, data.len() as u64);
         }

@@ -3,7 +3,10 @@
 //! `cargo run -p terrace-compaction --features testing --example own_picker`
 
 use terrace_compaction::testing::check_picker;
-use terrace_compaction::{CompactionPicker, Output, PickContext, Plan, Reason, Shape, Task, TaskKind};
+use terrace_compaction::{
+    Bound, CompactionPicker, Measure, Output, PickContext, Plan, Reason, Scope, Shape, Task, TaskKind,
+    Verdict, Weighed,
+};
 
 #[derive(Debug)]
 struct FifoPicker {
@@ -16,7 +19,10 @@ impl CompactionPicker for FifoPicker {
     }
 
     fn pick(&self, shape: &Shape, context: &PickContext) -> Plan {
-        let mut excess = shape.totals().file_bytes.saturating_sub(self.bytes_max);
+        let bytes = shape.totals().file_bytes;
+        let mut excess = bytes.saturating_sub(self.bytes_max);
+        // What was measured: a person who asks why nothing is done reads it.
+        let weighed = Weighed::new(Scope::Tree, Measure::Bytes, bytes, Bound::Above(self.bytes_max));
         let mut plan = Plan { debt_bytes: excess, ..Plan::default() };
         // Oldest first. A run can fall off only after all older ones, else their versions would come back.
         for (level, run) in shape.runs().rev() {
@@ -35,6 +41,11 @@ impl CompactionPicker for FifoPicker {
             // A task is checked as if it were alone, so the next must wait until this one is done.
             excess = 0;
         }
+        let verdict = match plan.tasks.len() {
+            0 => Verdict::Held("the oldest run is busy".into()),
+            tasks => Verdict::Picked { tasks },
+        };
+        plan.weighed.push(weighed.if_due(verdict));
         plan
     }
 }

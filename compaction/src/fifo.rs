@@ -11,9 +11,10 @@
 //!
 //! Invariant: *oldest first* (a run falls off only with all older ones, so that no older version comes back).
 
-use crate::run_list::{bytes_of, list};
+use crate::run_list::{any_taken, bytes_of, list};
 use crate::shape::Shape;
 use crate::task::{Output, Plan, Reason, Task, TaskKind};
+use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 use crate::{CompactionPicker, PickContext};
 
 /// What a [`FifoPicker`] keeps. Without any bound it keeps everything.
@@ -68,9 +69,20 @@ impl CompactionPicker for FifoPicker {
         let mut plan = Plan { debt_bytes: dropped_bytes, ..Plan::default() };
         let idle = runs[kept..].iter().rev().take_while(|run| !run.taken).count();
         let falling = &runs[runs.len() - idle..];
-        if falling.is_empty() {
-            plan.remarks.push(format!("{} runs are within their bounds or busy", runs.len()));
-        } else if context.tasks_max > 0 {
+        let verdict = match any_taken(&runs[kept..]) {
+            _ if kept == runs.len() => Verdict::Held("the newest run stays".into()),
+            true if falling.is_empty() => Verdict::Busy,
+            _ if context.tasks_max == 0 => Verdict::NoRoom,
+            _ => Verdict::Picked { tasks: 1 },
+        };
+        let bytes_bound = self.options.bytes_max.map_or(Bound::Never, Bound::Above);
+        let bytes = Weighed::new(Scope::Tree, Measure::Bytes, bytes_of(&runs), bytes_bound);
+        let age_bound = self.options.age_seconds_max.map_or(Bound::Never, Bound::Above);
+        let at = runs.last().map_or(context.now_unix_seconds, |run| run.run.newest_at_unix_seconds());
+        let age_seconds = context.now_unix_seconds.saturating_sub(at);
+        let age = Weighed::new(Scope::Tree, Measure::AgeSeconds, age_seconds, age_bound);
+        plan.weighed = vec![bytes.if_due(verdict.clone()), age.if_due(verdict)];
+        if !falling.is_empty() && context.tasks_max > 0 {
             let words = format!("{} runs are too old or too much, {kept} stay", runs.len() - kept);
             plan.tasks.push(Task {
                 kind: TaskKind::Drop,

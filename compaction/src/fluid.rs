@@ -18,9 +18,10 @@
 //! read amplification up to K runs for each level and Z for the last. A merge takes in whole levels and needs as much free space.
 
 use crate::pressure::ramp;
-use crate::run_list::{ListedRun, bytes_of, list, merge};
+use crate::run_list::{ListedRun, any_taken, bytes_of, list, merge};
 use crate::shape::{LEVELS_MAX, Shape};
 use crate::task::{Plan, Reason, Task};
+use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 use crate::{CompactionPicker, PickContext};
 use core::ops::Range;
 
@@ -144,11 +145,12 @@ impl CompactionPicker for FluidPicker {
             runs: list(shape, context),
             tasks_max: context.tasks_max,
             tasks: Vec::new(),
-            remarks: Vec::new(),
+            weighed: Vec::new(),
         };
         let debt_bytes = picking.debt_bytes();
         picking.run();
-        Plan { tasks: picking.tasks, pressure, debt_bytes, remarks: picking.remarks }
+        let (tasks, weighed) = (picking.tasks, picking.weighed);
+        Plan { tasks, pressure, debt_bytes, weighed, remarks: Vec::new() }
     }
 }
 
@@ -158,27 +160,53 @@ struct Picking<'a> {
     runs: Vec<ListedRun<'a>>,
     tasks_max: usize,
     tasks: Vec<Task>,
-    remarks: Vec<String>,
+    weighed: Vec<Weighed>,
 }
 
 impl Picking<'_> {
     fn run(&mut self) {
         let deepest = self.runs.last().map_or(0, |run| run.level);
         for level in (1..=deepest).rev() {
-            if let Some((stretch, output, reason)) = self.out_of_bounds(level) {
-                self.push(stretch, output, reason);
+            if self.range_of(level).is_empty() {
+                continue;
             }
+            let verdict = match self.out_of_bounds(level) {
+                Some((stretch, output, reason)) => self.push(stretch, output, reason),
+                None => Verdict::Within,
+            };
+            self.weigh(level, verdict);
         }
         let l0 = self.range_of(0);
-        if l0.len() >= self.options.l0_runs_trigger {
-            let reason = Reason::Level0Runs { runs: l0.len(), trigger: self.options.l0_runs_trigger };
+        let (runs, trigger) = (l0.len(), self.options.l0_runs_trigger);
+        let mut verdict = Verdict::Within;
+        if runs >= trigger {
+            let reason = Reason::Level0Runs { runs, trigger };
             let (stretch, level) = self.arrival(0);
-            if !self.push(stretch, level, reason.clone()) {
-                self.merge_within_level_0(reason);
+            verdict = self.push(stretch, level, reason.clone());
+            if !matches!(verdict, Verdict::Picked { .. }) {
+                verdict = self.merge_within_level_0(reason).unwrap_or(verdict);
             }
         }
-        if self.tasks.is_empty() && self.remarks.is_empty() {
-            self.remarks.push("every level is within its bounds".to_owned());
+        let bound = Bound::From(trigger as u64);
+        let weighed = Weighed::new(Scope::Level(0), Measure::Runs, runs as u64, bound);
+        if runs > 0 {
+            self.weighed.push(weighed.if_due(verdict));
+        }
+    }
+
+    /// Writes down what came of a level: its bytes, and its runs when these are not too many bytes.
+    fn weigh(&mut self, level: usize, verdict: Verdict) {
+        let own = self.range_of(level);
+        let has_below = level + 1 < self.options.levels_max;
+        let bound = if has_below { Bound::Above(self.options.capacity(level)) } else { Bound::Never };
+        let bytes =
+            Weighed::new(Scope::Level(level), Measure::Bytes, bytes_of(&self.runs[own.clone()]), bound);
+        let is_due = bytes.is_due();
+        self.weighed.push(bytes.if_due(verdict.clone()));
+        if !is_due {
+            let bound = Bound::Above(self.runs_max(level) as u64);
+            let runs = Weighed::new(Scope::Level(level), Measure::Runs, own.len() as u64, bound);
+            self.weighed.push(runs.if_due(verdict));
         }
     }
 
@@ -235,25 +263,24 @@ impl Picking<'_> {
     }
 
     /// Makes a task of these runs, if they are idle and another task is wanted.
-    fn push(&mut self, stretch: Range<usize>, level: usize, reason: Reason) -> bool {
-        let taken = self.runs[stretch.clone()].iter().filter(|run| run.taken).count();
-        if taken > 0 || self.tasks.len() >= self.tasks_max {
-            self.remarks.push(match taken {
-                0 => format!("{reason}: as many tasks as wanted are picked"),
-                _ => format!("{reason}: {taken} runs on the way to level {level} are busy"),
-            });
-            return false;
+    fn push(&mut self, stretch: Range<usize>, level: usize, reason: Reason) -> Verdict {
+        if self.tasks.len() >= self.tasks_max {
+            return Verdict::NoRoom;
         }
-        self.tasks.push(merge(&mut self.runs[stretch], level, self.options.target_table_bytes, reason));
-        true
+        if any_taken(&self.runs[stretch.clone()]) {
+            return Verdict::Busy;
+        }
+        let task = merge(&mut self.runs[stretch], level, self.options.target_table_bytes, reason);
+        self.tasks.push(task);
+        Verdict::Picked { tasks: 1 }
     }
 
-    fn merge_within_level_0(&mut self, reason: Reason) {
+    /// What came of it, if it was wanted.
+    fn merge_within_level_0(&mut self, reason: Reason) -> Option<Verdict> {
         let l0 = self.range_of(0);
         let idle = self.runs[l0].partition_point(|run| !run.taken);
-        if idle >= self.options.l0_runs_trigger.saturating_mul(2) {
-            self.push(0..idle, 0, reason);
-        }
+        let wanted = idle >= self.options.l0_runs_trigger.saturating_mul(2);
+        wanted.then(|| self.push(0..idle, 0, reason))
     }
 
     /// Bytes that the next arrival would merge if nothing were busy.

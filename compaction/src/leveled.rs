@@ -32,8 +32,9 @@ mod targets;
 use std::collections::BTreeSet;
 
 use crate::pressure::ramp;
-use crate::shape::{Bytes, LEVELS_MAX, Shape, TableId, sum_bytes};
+use crate::shape::{LEVELS_MAX, Run, Shape, TableId, sum_bytes};
 use crate::task::{Output, Plan, Reason, Task, TaskKind};
+use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 use crate::{CompactionPicker, PickContext};
 use targets::Targets;
 
@@ -163,10 +164,11 @@ impl CompactionPicker for LeveledPicker {
             tasks_max: context.tasks_max,
             level_0_waits: false,
             tasks: Vec::new(),
-            remarks: Vec::new(),
+            weighed: Vec::new(),
         };
         picking.run();
-        Plan { tasks: picking.tasks, pressure, debt_bytes, remarks: picking.remarks }
+        let (tasks, weighed) = (picking.tasks, picking.weighed);
+        Plan { tasks, pressure, debt_bytes, weighed, remarks: Vec::new() }
     }
 }
 
@@ -192,7 +194,7 @@ struct Picking<'a> {
     /// Level 0 was more urgent than what is asked next, and found its way blocked.
     level_0_waits: bool,
     tasks: Vec<Task>,
-    remarks: Vec<String>,
+    weighed: Vec<Weighed>,
 }
 
 /// A table of a level that is due, with its cost: overlapping bytes below for each of its own.
@@ -210,34 +212,29 @@ impl Picking<'_> {
             }
         }
         // Most urgent first. A level that has given a task is asked again with what is then left of it, until it has nothing to give.
-        let mut due: Vec<(f64, usize)> = (0..levels).map(|level| (self.score(level), level)).collect();
-        due.retain(|&(score, _)| score >= 1.0);
-        due.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        if due.is_empty() && self.tasks.is_empty() {
-            let words = match self.claimed.is_empty() {
-                true => "every level is within its target",
-                false => "nothing is due beside what is under way",
-            };
-            self.remarks.push(words.to_owned());
-        }
-        for (score, level) in due {
-            if self.full() {
-                let words = format!(
-                    "{} tasks are as many as wanted; level {level} is at {score:.2} of its target",
-                    self.tasks.len()
-                );
-                self.remarks.push(words);
-                break;
+        let mut due: Vec<(usize, Weighed)> = Vec::with_capacity(levels);
+        for level in (0..levels).filter(|&level| !self.shape.runs_of(level).is_empty()) {
+            let weighed = self.weigh(level);
+            match weighed.is_due() && weighed.verdict != Verdict::UnderWay {
+                true => due.push((level, weighed)),
+                false => self.weighed.push(weighed),
             }
-            match level {
+        }
+        due.sort_by(|a, b| self.score(&b.1).total_cmp(&self.score(&a.1)).then(a.0.cmp(&b.0)));
+        for (level, weighed) in due {
+            let before = self.tasks.len();
+            let otherwise = match level {
+                _ if self.full() => Verdict::NoRoom,
                 0 => self.pick_level_0(),
                 // Otherwise ever new tasks of the base level would keep level 0 from coming down.
-                _ if self.level_0_waits && level == self.targets.l0_into => {
-                    self.remarks
-                        .push(format!("level {level} starts nothing more, since level 0 waits for it"));
-                }
+                _ if self.level_0_waits && level == self.targets.l0_into => Verdict::WaitsFor { level: 0 },
                 _ => self.pick_level(level),
-            }
+            };
+            let verdict = match self.tasks.len() - before {
+                0 => otherwise,
+                tasks => Verdict::Picked { tasks },
+            };
+            self.weighed.push(weighed.if_due(verdict));
         }
     }
 
@@ -256,19 +253,33 @@ impl Picking<'_> {
         });
     }
 
-    /// How far a level is above its trigger: due from 1 on.
-    fn score(&self, level: usize) -> f64 {
-        if level == 0 {
-            let idle = self
-                .shape
-                .runs_of(0)
-                .iter()
-                .filter(|run| run.tables.iter().any(|t| !self.claimed.contains(&t.id)));
-            return idle.count() as f64 / self.options.l0_runs_trigger as f64;
+    /// What is idle of a level against its trigger.
+    fn weigh(&self, level: usize) -> Weighed {
+        let runs = self.shape.runs_of(level);
+        let (measure, bound, idle, all) = if level == 0 {
+            let is_idle = |run: &&Run| run.tables.iter().any(|table| !self.claimed.contains(&table.id));
+            let idle = runs.iter().filter(is_idle).count();
+            (Measure::Runs, Bound::From(self.options.l0_runs_trigger as u64), idle as u64, runs.len() as u64)
+        } else {
+            // The last level has nowhere to go to; and exactly at the target is within it.
+            let last = level >= self.targets.last;
+            let bound = if last { Bound::Never } else { Bound::Above(self.targets.bytes[level]) };
+            let idle = self.idle_bytes(level);
+            let all = if self.claimed.is_empty() { idle } else { self.shape.levels[level].file_bytes() };
+            (Measure::Bytes, bound, idle, all)
+        };
+        let under_way = !bound.is_reached(idle) && bound.is_reached(all);
+        let value = if under_way { all } else { idle };
+        let weighed = Weighed::new(Scope::Level(level), measure, value, bound);
+        if under_way { weighed.if_due(Verdict::UnderWay) } else { weighed }
+    }
+
+    /// How far above its trigger.
+    fn score(&self, weighed: &Weighed) -> f64 {
+        match weighed.bound {
+            Bound::From(bound) | Bound::Above(bound) => weighed.value as f64 / bound.max(1) as f64,
+            Bound::Never => 0.0,
         }
-        let (bytes, target) = (self.idle_bytes(level), self.targets.bytes[level]);
-        // The last level has nowhere to go to; and exactly at the target is within it.
-        if level >= self.targets.last || bytes <= target { 0.0 } else { bytes as f64 / target.max(1) as f64 }
     }
 
     fn idle_bytes(&self, level: usize) -> u64 {
@@ -295,35 +306,27 @@ impl Picking<'_> {
         below.map_or(0, |run| sum_bytes(run.overlapping(smallest, largest)))
     }
 
-    fn pick_level(&mut self, level: usize) {
+    /// Makes tasks of a level's tables until it is within its target; if it makes none, why.
+    fn pick_level(&mut self, level: usize) -> Verdict {
         let below = self.level_below(level);
         let (runs, runs_below) = (self.shape.runs_of(level), self.shape.runs_of(below));
         if runs.len() > 1 || runs_below.len() > 1 {
-            let many = if runs.len() > 1 { level } else { below };
-            self.remarks.push(format!("level {level} waits until the runs of level {many} are one"));
-            return;
+            // Until the runs of that level are one.
+            return Verdict::WaitsFor { level: if runs.len() > 1 { level } else { below } };
         }
         let target_bytes = self.targets.bytes[level];
         let mut candidates = self.candidates(level, below);
         let mut left_bytes = self.idle_bytes(level);
-        let mut blocked = 0;
         while left_bytes > target_bytes && !self.full() {
-            let Some(candidate) = candidates.pop() else {
-                let words = format!(
-                    "level {level} is {} above its target; {blocked} tables wait for busy ones",
-                    Bytes(left_bytes - target_bytes)
-                );
-                self.remarks.push(words);
-                return;
-            };
+            let Some(candidate) = candidates.pop() else { break };
             let taken = self.pick_table(level, below, candidate.index);
-            blocked += usize::from(taken == 0);
             left_bytes = left_bytes.saturating_sub(taken);
             // Two tasks into an empty level would make two runs of it.
             if taken > 0 && runs_below.is_empty() {
-                return;
+                break;
             }
         }
+        Verdict::Busy
     }
 
     /// The tables of a level of one run, cheapest last.

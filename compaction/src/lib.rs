@@ -70,6 +70,8 @@
 #![forbid(unsafe_code)]
 
 mod cut;
+mod draw;
+mod dry_run;
 mod edit;
 #[cfg(feature = "fifo")]
 mod fifo;
@@ -78,6 +80,7 @@ mod fluid;
 mod guard;
 #[cfg(feature = "leveled")]
 mod leveled;
+mod outcome;
 #[cfg(any(
     feature = "leveled",
     feature = "tiered",
@@ -104,6 +107,7 @@ pub mod testing;
 mod tiered;
 #[cfg(feature = "universal")]
 mod universal;
+mod weigh;
 #[cfg(feature = "windowed")]
 mod windowed;
 
@@ -114,6 +118,8 @@ struct ReadmeDoctests;
 use core::fmt::Debug;
 
 pub use cut::{CutOptions, OutputCutter};
+pub use draw::{Drawing, TableColour};
+pub use dry_run::{DryRun, DryStep};
 #[cfg(feature = "fifo")]
 pub use fifo::{FifoOptions, FifoPicker};
 #[cfg(feature = "fluid")]
@@ -121,6 +127,7 @@ pub use fluid::{FluidOptions, FluidPicker};
 pub use guard::OlderTables;
 #[cfg(feature = "leveled")]
 pub use leveled::{LeveledOptions, LeveledPicker};
+pub use outcome::TaskCost;
 pub use shape::{LEVELS_MAX, Level, Run, RunId, Shape, ShapeEdit, ShapeError, TableId, TableMeta, Totals};
 pub use survivors::{SurvivorStats, Survivors};
 pub use task::{Output, Plan, Reason, Task, TaskKind};
@@ -128,6 +135,7 @@ pub use task::{Output, Plan, Reason, Task, TaskKind};
 pub use tiered::{TieredOptions, TieredPicker};
 #[cfg(feature = "universal")]
 pub use universal::{UniversalOptions, UniversalPicker};
+pub use weigh::{Bound, Measure, Scope, Verdict, Weighed};
 #[cfg(feature = "windowed")]
 pub use windowed::{WindowedOptions, WindowedPicker};
 
@@ -151,6 +159,8 @@ pub struct PickContext {
 ///    carry a version past an older or newer one of the same key.
 /// 3. Progress: applying the tasks of a shape that nobody writes to, again and again, comes to a plan without tasks.
 /// 4. Pressure is never negative and no infinity, and never falls when a run is added to level 0 and nothing else changes.
+/// 5. Reasons: a plan without tasks has weighed every level that holds tables, by itself or with the whole tree ([`Plan::weighed`]); and nothing that it says is
+///    due is within its bound, or the other way round.
 ///
 /// # Cost
 ///
@@ -158,12 +168,12 @@ pub struct PickContext {
 ///
 /// # Errors
 ///
-/// None: a picker answers for every shape that keeps its invariants, however odd ([`Shape::check_invariants`]), if need be with no task and a remark.
+/// None: a picker answers for every shape that keeps its invariants, however odd ([`Shape::check_invariants`]), if need be with no task.
 pub trait CompactionPicker: Debug + Send + Sync + 'static {
     /// The name used on command lines, in reports and in the manifest.
     fn name(&self) -> &'static str;
 
-    /// The next tasks, most urgent first, each with its reason; and how much pressure the shape is under.
+    /// The next tasks, most urgent first, each with its reason; what was weighed; and how much pressure the shape is under.
     fn pick(&self, shape: &Shape, context: &PickContext) -> Plan;
 }
 

@@ -32,6 +32,11 @@ pub(crate) fn bytes_of(runs: &[ListedRun<'_>]) -> u64 {
     runs.iter().fold(0, |sum, run| sum.saturating_add(run.bytes))
 }
 
+/// Whether one of these is taken.
+pub(crate) fn any_taken(runs: &[ListedRun<'_>]) -> bool {
+    runs.iter().any(|run| run.taken)
+}
+
 /// The task that makes one run of `level` of all these, and marks them taken. Runs whose tables are disjoint are joined without being
 /// rewritten.
 #[cfg(any(feature = "tiered", feature = "universal", feature = "fluid", feature = "windowed"))]
@@ -72,7 +77,17 @@ pub(crate) fn gathered(
     width_min: usize,
     width_max: usize,
 ) -> Option<core::ops::Range<usize>> {
-    let reach = |from: usize| {
+    stretches(runs, ratio_percent, width_max).find(|stretch| stretch.len() >= width_min.max(2))
+}
+
+/// For each run, the idle neighbours that [`gathered`] would take from it on.
+#[cfg(any(feature = "universal", feature = "windowed"))]
+pub(crate) fn stretches(
+    runs: &[ListedRun<'_>],
+    ratio_percent: Option<u64>,
+    width_max: usize,
+) -> impl Iterator<Item = core::ops::Range<usize>> {
+    let reach = move |from: usize| {
         let (mut to, mut bytes) = (from, 0_u64);
         for run in runs[from..].iter().take(width_max).take_while(|run| !run.taken) {
             let bound = ratio_percent
@@ -84,5 +99,5 @@ pub(crate) fn gathered(
         }
         from..to
     };
-    (0..runs.len()).map(reach).find(|stretch| stretch.len() >= width_min.max(2))
+    (0..runs.len()).map(reach)
 }

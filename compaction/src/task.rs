@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::shape::{RunId, TableId};
+use crate::weigh::Weighed;
 
 /// Where a task's outputs go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +144,8 @@ pub struct Plan {
     pub pressure: f64,
     /// Bytes that must be read and merged before the shape is at ease again, as far as the picker can tell.
     pub debt_bytes: u64,
-    /// For a person: why nothing (or nothing more) was picked.
+    /// What was measured against which bound, and what came of it: why each task was picked, and why nothing else was.
+    pub weighed: Vec<Weighed>,
+    /// For a person: what else there is to say, in words.
     pub remarks: Vec<String>,
 }

@@ -27,9 +27,10 @@
 //! space as the tree has data.
 
 use crate::pressure::ramp;
-use crate::run_list::{ListedRun, bytes_of, list, merge, space_percent};
+use crate::run_list::{ListedRun, any_taken, bytes_of, list, merge, space_percent};
 use crate::shape::{LEVELS_MAX, Shape};
 use crate::task::{Plan, Reason, Task};
+use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 use crate::{CompactionPicker, PickContext};
 
 /// How a [`TieredPicker`] decides. Numbers that make no sense are moved to the nearest that do.
@@ -126,7 +127,8 @@ impl CompactionPicker for TieredPicker {
         picking.run(context.tasks_max);
         let (start, slow, stop) = (picking.count_start(), self.options.runs_slow, self.options.runs_stop);
         let pressure = ramp(picking.runs.len() as f64, start as f64, slow as f64, stop as f64);
-        Plan { tasks: picking.tasks, pressure, debt_bytes, remarks: picking.remarks }
+        let (tasks, weighed) = (picking.tasks, picking.weighed);
+        Plan { tasks, pressure, debt_bytes, weighed, remarks: Vec::new() }
     }
 }
 
@@ -150,12 +152,12 @@ struct Picking<'a> {
     options: &'a TieredOptions,
     runs: Vec<ListedRun<'a>>,
     tasks: Vec<Task>,
-    remarks: Vec<String>,
+    weighed: Vec<Weighed>,
 }
 
 impl<'a> Picking<'a> {
     fn new(options: &'a TieredOptions, shape: &'a Shape, context: &PickContext) -> Self {
-        Picking { options, runs: list(shape, context), tasks: Vec::new(), remarks: Vec::new() }
+        Picking { options, runs: list(shape, context), tasks: Vec::new(), weighed: Vec::new() }
     }
 
     fn count_start(&self) -> usize {
@@ -163,45 +165,65 @@ impl<'a> Picking<'a> {
     }
 
     fn run(&mut self, tasks_max: usize) {
+        let (width_min, runs_max) = (self.options.merge_width_min as u64, self.options.runs_max as u64);
         if self.runs.len() < self.options.merge_width_min {
-            self.remarks.push(format!(
-                "{} runs, nothing is merged below {}",
-                self.runs.len(),
-                self.options.merge_width_min
-            ));
+            self.weigh(Measure::Runs, self.runs.len() as u64, Bound::From(width_min), Verdict::Within);
             return;
         }
-        if tasks_max == 0 {
-            self.remarks.push("no task is wanted".to_owned());
+        let percent_max = self.options.space_amplification_percent_max;
+        let percent = space_percent(&self.runs).unwrap_or(0);
+        let verdict = match any_taken(&self.runs) {
+            _ if tasks_max == 0 => Verdict::NoRoom,
+            true => Verdict::Busy,
+            false => Verdict::Picked { tasks: 1 },
+        };
+        self.weigh(Measure::SpacePercent, percent, Bound::Above(percent_max), verdict.clone());
+        if percent > percent_max && verdict == (Verdict::Picked { tasks: 1 }) {
+            let reason = Reason::SpaceAmplification { percent, percent_max };
+            self.push(0, self.runs.len(), reason);
             return;
         }
-        if let Some(reason) = self.space_reason() {
-            if self.runs.iter().any(|run| run.taken) {
-                self.remarks.push(format!("{reason}: a merge of everything waits for busy tables"));
-            } else {
-                self.push(0, self.runs.len(), reason);
-                return;
+        let mut widest = 0;
+        let verdict = loop {
+            match self.similar_window() {
+                Some(_) if self.tasks.len() >= tasks_max => break Verdict::NoRoom,
+                Some((window, reason)) => {
+                    widest = widest.max(window.to - window.from);
+                    self.push(window.from, window.to, reason);
+                }
+                None => break Verdict::Within,
             }
-        }
-        while self.tasks.len() < tasks_max
-            && let Some((window, reason)) = self.similar_window()
-        {
-            self.push(window.from, window.to, reason);
-        }
+        };
+        let (verdict, widest) = match self.tasks.len() {
+            0 => (verdict, self.widest_similar()),
+            tasks => (Verdict::Picked { tasks }, widest),
+        };
+        self.weigh(Measure::SimilarRuns, widest as u64, Bound::From(width_min), verdict);
         let removed: usize = self.tasks.iter().map(|task| self.runs_removed(task)).sum();
         let count = self.runs.len() - removed;
-        if count > self.options.runs_max && self.tasks.len() < tasks_max {
-            match self.count_window(count) {
+        let verdict = match count > self.options.runs_max {
+            false => Verdict::UnderWay,
+            true if self.tasks.len() >= tasks_max => Verdict::NoRoom,
+            true => match self.count_window(count) {
                 Some(window) => {
                     let reason = Reason::RunCount { runs: self.runs.len(), runs_max: self.options.runs_max };
                     self.push(window.from, window.to, reason);
+                    Verdict::Picked { tasks: 1 }
                 }
-                None => self.remarks.push(format!("{count} runs, but no two idle neighbours to merge")),
-            }
-        }
-        if self.tasks.is_empty() && self.remarks.is_empty() {
-            self.remarks.push("no window of similar runs, and the bounds are kept".to_owned());
-        }
+                None => Verdict::Busy,
+            },
+        };
+        self.weigh(Measure::Runs, self.runs.len() as u64, Bound::Above(runs_max), verdict);
+    }
+
+    fn weigh(&mut self, measure: Measure, value: u64, bound: Bound, if_due: Verdict) {
+        self.weighed.push(Weighed::new(Scope::Tree, measure, value, bound).if_due(if_due));
+    }
+
+    /// Runs in the longest idle window of similar runs.
+    fn widest_similar(&self) -> usize {
+        let width = |from| self.similar_from(from, |run| run.taken).0 - from;
+        (0..self.runs.len()).map(width).max().unwrap_or(0)
     }
 
     /// Runs that go when a task is done; its inputs are whole runs, so its first tables tell them apart.

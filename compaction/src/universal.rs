@@ -19,9 +19,10 @@
 //! small for the size of the tree. A full merge needs as much free space as the tree has data.
 
 use crate::pressure::ramp;
-use crate::run_list::{ListedRun, bytes_of, gathered, list, merge, space_percent};
+use crate::run_list::{ListedRun, any_taken, bytes_of, gathered, list, merge, space_percent, stretches};
 use crate::shape::{LEVELS_MAX, Shape};
 use crate::task::{Plan, Reason, Task};
+use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 use crate::{CompactionPicker, PickContext};
 
 /// How a [`UniversalPicker`] decides; the defaults are RocksDB's. Numbers that make no sense are moved to the nearest that do.
@@ -146,10 +147,12 @@ impl CompactionPicker for UniversalPicker {
         let pressure = ramp(runs.len() as f64, start as f64, slow as f64, stop as f64);
         let mut plan = Plan { pressure, debt_bytes: self.debt_bytes(shape), ..Plan::default() };
         if runs.len() < options.runs_trigger {
-            let words = format!("{} runs, nothing is merged below {}", runs.len(), options.runs_trigger);
-            plan.remarks.push(words);
+            let (count, bound) = (runs.len() as u64, Bound::From(options.runs_trigger as u64));
+            plan.weighed.push(Weighed::new(Scope::Tree, Measure::Runs, count, bound));
             return plan;
         }
+        let idle = runs.iter().filter(|run| !run.taken).count();
+        let busy = any_taken(&runs);
         while plan.tasks.len() < context.tasks_max
             && let Some((stretch, reason)) = self.next(&runs)
         {
@@ -157,18 +160,60 @@ impl CompactionPicker for UniversalPicker {
             let task: Task = merge(&mut runs[stretch], level, options.target_table_bytes, reason);
             plan.tasks.push(task);
         }
-        if plan.tasks.is_empty() {
-            let words = match runs.iter().any(|run| run.taken) {
-                true => "nothing is due beside what is under way",
-                false => "no run can be gathered, and the bounds are kept",
-            };
-            plan.remarks.push(words.to_owned());
-        }
+        plan.weighed = self.weighed(&runs, &plan.tasks, idle as u64, busy, context);
         plan
     }
 }
 
 impl UniversalPicker {
+    /// What came of the three rules, after tasks were picked of runs of which `idle` were not busy.
+    fn weighed(
+        &self,
+        runs: &[ListedRun<'_>],
+        tasks: &[Task],
+        idle: u64,
+        busy: bool,
+        context: &PickContext,
+    ) -> Vec<Weighed> {
+        let options = &self.options;
+        let verdict = |picked: usize| match picked {
+            _ if picked > 0 => Verdict::Picked { tasks: picked },
+            _ if !tasks.is_empty() && tasks.len() < context.tasks_max => Verdict::UnderWay,
+            _ if tasks.len() >= context.tasks_max => Verdict::NoRoom,
+            _ if busy => Verdict::Busy,
+            _ => Verdict::Held("no neighbours are to be merged".into()),
+        };
+        let picked = |is: fn(&Reason) -> bool| tasks.iter().filter(|task| is(&task.reason)).count();
+        let weigh = |measure, value, bound, picked| {
+            Weighed::new(Scope::Tree, measure, value, bound).if_due(verdict(picked))
+        };
+        let space = weigh(
+            Measure::SpacePercent,
+            space_percent(runs).unwrap_or(0),
+            Bound::Above(options.space_amplification_percent_max),
+            picked(|reason| matches!(reason, Reason::SpaceAmplification { .. })),
+        );
+        let widths = tasks.iter().filter_map(|task| match task.reason {
+            Reason::SimilarRuns { runs, .. } => Some(runs),
+            _ => None,
+        });
+        let left = stretches(runs, Some(options.size_ratio_percent), options.merge_width_max);
+        let widest = widths.max().or_else(|| left.map(|stretch| stretch.len()).max()).unwrap_or(0);
+        let similar = weigh(
+            Measure::SimilarRuns,
+            widest as u64,
+            Bound::From(options.merge_width_min as u64),
+            picked(|reason| matches!(reason, Reason::SimilarRuns { .. })),
+        );
+        let count = weigh(
+            Measure::Runs,
+            idle,
+            Bound::Above(options.runs_trigger as u64),
+            picked(|reason| matches!(reason, Reason::RunCount { .. })),
+        );
+        vec![space, similar, count]
+    }
+
     /// Bytes of what would be merged next if nothing were busy.
     fn debt_bytes(&self, shape: &Shape) -> u64 {
         let runs = list(shape, &PickContext::default());

@@ -19,9 +19,10 @@
 //! any run whose key range covers it.
 
 use crate::pressure::ramp;
-use crate::run_list::{ListedRun, bytes_of, gathered, list, merge};
+use crate::run_list::{ListedRun, any_taken, bytes_of, gathered, list, merge, stretches};
 use crate::shape::{LEVELS_MAX, Shape};
 use crate::task::{Output, Plan, Reason, Task, TaskKind};
+use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 use crate::{CompactionPicker, PickContext};
 
 /// How a [`WindowedPicker`] decides. Numbers that make no sense are moved to the nearest that do.
@@ -118,8 +119,18 @@ impl CompactionPicker for WindowedPicker {
         let expired = self.expired(&runs, context.now_unix_seconds);
         let from =
             runs.len() - runs[runs.len() - expired..].iter().rev().take_while(|run| !run.taken).count();
-        if from < runs.len() && context.tasks_max > 0 {
-            plan.tasks.push(drop_of(&mut runs[from..]));
+        let mut expiry = Verdict::Busy;
+        if from < runs.len() {
+            expiry = Verdict::NoRoom;
+            if context.tasks_max > 0 {
+                plan.tasks.push(drop_of(&mut runs[from..]));
+                expiry = Verdict::Picked { tasks: 1 };
+            }
+        }
+        if let Some(oldest) = runs.last() {
+            let age = context.now_unix_seconds.saturating_sub(oldest.run.newest_at_unix_seconds());
+            let bound = options.keep_seconds.map_or(Bound::Never, Bound::Above);
+            plan.weighed.push(Weighed::new(Scope::Tree, Measure::AgeSeconds, age, bound).if_due(expiry));
         }
 
         // The oldest window in level 0, its runs from the oldest on.
@@ -128,16 +139,25 @@ impl CompactionPicker for WindowedPicker {
         let same = gathering.iter().rev().take_while(|run| Some(self.window_of(run)) == oldest).count();
         let closed = l0_runs - same..l0_runs;
         let is_closed = oldest.is_some_and(|oldest| oldest < self.window(context.now_unix_seconds));
+        let mut closing = Verdict::Within;
         if is_closed {
             plan.debt_bytes = bytes_of(&runs[closed.clone()]);
-            let idle = runs[closed.clone()].iter().all(|run| !run.taken);
-            if idle && plan.tasks.len() < context.tasks_max {
-                let words = format!("a window of {} runs is past", closed.len());
-                let target = options.target_table_bytes;
-                plan.tasks.push(merge(&mut runs[closed.clone()], 1, target, Reason::Other(words)));
-            } else {
-                plan.remarks.push(format!("a window of {} runs is past, and waits", closed.len()));
-            }
+            closing = match any_taken(&runs[closed.clone()]) {
+                false if plan.tasks.len() < context.tasks_max => {
+                    let words = format!("a window of {} runs is past", closed.len());
+                    let target = options.target_table_bytes;
+                    plan.tasks.push(merge(&mut runs[closed.clone()], 1, target, Reason::Other(words)));
+                    Verdict::Picked { tasks: 1 }
+                }
+                false => Verdict::NoRoom,
+                true => Verdict::Busy,
+            };
+        }
+        if let Some(oldest) = oldest {
+            let windows = self.window(context.now_unix_seconds).saturating_sub(oldest);
+            let measure = Measure::Other("windows since its oldest run was written".into());
+            let weighed = Weighed::new(Scope::Level(0), measure, windows, Bound::From(1));
+            plan.weighed.push(weighed.if_due(closing));
         }
 
         let newest = runs[..l0_runs].first().map(|run| self.window_of(run));
@@ -146,16 +166,20 @@ impl CompactionPicker for WindowedPicker {
             // With a clock that went back the newest runs may be of the window that is closed.
             open = open.min(closed.start);
         }
-        if open >= options.runs_trigger
-            && plan.tasks.len() < context.tasks_max
+        let widest = stretches(&runs[..open], Some(0), usize::MAX).map(|stretch| stretch.len()).max();
+        let mut gathering = Verdict::NoRoom;
+        if plan.tasks.len() < context.tasks_max
             && let Some(stretch) = gathered(&runs[..open], Some(0), options.runs_trigger, usize::MAX)
         {
             let reason = Reason::RunCount { runs: open, runs_max: options.runs_trigger - 1 };
             plan.debt_bytes = plan.debt_bytes.saturating_add(bytes_of(&runs[stretch.clone()]));
             plan.tasks.push(merge(&mut runs[stretch], 0, options.target_table_bytes, reason));
+            gathering = Verdict::Picked { tasks: 1 };
         }
-        if plan.tasks.is_empty() && plan.remarks.is_empty() {
-            plan.remarks.push("no window is past, and the open one is gathered".to_owned());
+        if let Some(widest) = widest {
+            let bound = Bound::From(options.runs_trigger as u64);
+            let weighed = Weighed::new(Scope::Level(0), Measure::SimilarRuns, widest as u64, bound);
+            plan.weighed.push(weighed.if_due(gathering));
         }
         plan
     }

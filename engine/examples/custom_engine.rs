@@ -10,7 +10,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use terrace::{Engine, Options, Parts};
-use terrace_compaction::{CompactionPicker, PickContext, Plan, Reason, Shape};
+use terrace_compaction::{
+    Bound, CompactionPicker, Measure, PickContext, Plan, Reason, Scope, Shape, Verdict, Weighed,
+};
 use terrace_entry::{Cursor, Entry, InternalKey, SeqNo};
 use terrace_memtable::{Found, MemTable};
 
@@ -215,9 +217,14 @@ impl CompactionPicker for MergeAllPicker {
         let runs = shape.runs().count();
         let mut plan =
             Plan { pressure: (runs as f64 / (8 * self.runs_max) as f64).min(1.0), ..Plan::default() };
-        if runs <= self.runs_max {
-            plan.remarks.push(format!("{runs} runs, at most {} wanted", self.runs_max));
-        } else if context.busy.is_empty() && context.tasks_max > 0 {
+        let bound = Bound::Above(self.runs_max as u64);
+        let weighed = Weighed::new(Scope::Tree, Measure::Runs, runs as u64, bound);
+        plan.weighed.push(match context.busy.len() {
+            0 if context.tasks_max == 0 => weighed.if_due(Verdict::NoRoom),
+            0 => weighed,
+            _ => weighed.if_due(Verdict::Busy),
+        });
+        if runs > self.runs_max && context.busy.is_empty() && context.tasks_max > 0 {
             let reason = Reason::RunCount { runs, runs_max: self.runs_max };
             plan.tasks.extend(shape.full_merge(self.table_bytes).map(|mut task| {
                 task.reason = reason;

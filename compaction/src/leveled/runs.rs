@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Picking;
 use crate::shape::{Run, TableMeta, sum_bytes};
 use crate::task::{Output, Reason, TaskKind};
+use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 
 /// Runs above the trigger before a blocked level 0 is merged within itself: the way may be free again soon, and while they are merged they could not go.
 const RUNS_MORE_WHEN_BLOCKED: usize = 2;
@@ -97,39 +98,41 @@ impl Picking<'_> {
     pub(super) fn consolidate(&mut self, level: usize) {
         let Some((oldest, newer)) = self.shape.runs_of(level).split_last() else { return };
         let reason = Reason::RunCount { runs: newer.len() + 1, runs_max: 1 };
-        let (_, blocked) = self.drain(newer, Some(oldest), level, &reason);
-        if blocked > 0 {
-            self.remarks.push(format!(
-                "level {level} has {} runs; {blocked} tables wait for busy ones",
-                newer.len() + 1
-            ));
+        let runs = newer.len() as u64 + 1;
+        let weighed = Weighed::new(Scope::Level(level), Measure::Runs, runs, Bound::Above(1));
+        if self.full() {
+            self.weighed.push(weighed.if_due(Verdict::NoRoom));
+            return;
         }
+        let (tasks, _) = self.drain(newer, Some(oldest), level, &reason);
+        let verdict = if tasks > 0 { Verdict::Picked { tasks } } else { Verdict::Busy };
+        self.weighed.push(weighed.if_due(verdict));
     }
 
-    pub(super) fn pick_level_0(&mut self) {
+    /// Makes tasks that bring level 0 down, or together; if it makes none, why.
+    pub(super) fn pick_level_0(&mut self) -> Verdict {
         let shape = self.shape;
         let runs = shape.runs_of(0);
         let reason = Reason::Level0Runs { runs: runs.len(), trigger: self.options.l0_runs_trigger };
         let base = self.targets.l0_into;
         let base_runs = shape.runs_of(base);
         if base_runs.len() > 1 {
-            self.remarks.push(format!("level 0 waits until the runs of level {base} are one"));
             self.merge_within_level_0(&reason, self.options.l0_runs_trigger + RUNS_MORE_WHEN_BLOCKED);
-            return;
+            return Verdict::WaitsFor { level: base };
         }
         if self.is_tiny_against(base_runs.first())
             && self.merge_within_level_0(&reason, self.options.l0_runs_trigger)
         {
-            return;
+            return Verdict::Picked { tasks: 1 };
         }
         let (made, blocked) = self.drain(runs, base_runs.first(), base, &reason);
         if blocked > 0 && !self.full() {
-            self.remarks.push(format!("{blocked} tables of level 0 wait for busy ones"));
             self.level_0_waits = made == 0;
             if made == 0 {
                 self.merge_within_level_0(&reason, self.options.l0_runs_trigger + RUNS_MORE_WHEN_BLOCKED);
             }
         }
+        Verdict::Busy
     }
 
     /// Whether to bring level 0 down would rewrite so much of the base that merging it within itself is cheaper for now.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::{ModelTree, Random};
 use crate::shape::{Level, Run, RunId, Shape, ShapeEdit, TableId, TableMeta};
-use crate::task::{Output, Plan, Task, TaskKind};
+use crate::task::{Output, Plan, Task};
+use crate::weigh::Verdict;
 use crate::{CompactionPicker, PickContext};
 
 /// Checks the laws of [`CompactionPicker`]: on the empty tree and on one table; on `steps` random shapes that no engine would make (many runs in
@@ -43,7 +44,7 @@ pub fn check_picker(picker: &dyn CompactionPicker, seed: u64, steps: usize) {
     }
 }
 
-/// Laws 1 and 2: the same plan twice, every task passes the guard, no table in two tasks.
+/// Laws 1, 2 and 5: the same plan twice, every task passes the guard, no table in two tasks, and reasons.
 fn pick_checked(picker: &dyn CompactionPicker, shape: &Shape, context: &PickContext) -> Plan {
     let plan = picker.pick(shape, context);
     let again = picker.pick(&shape.clone(), &context.clone());
@@ -56,7 +57,30 @@ fn pick_checked(picker: &dyn CompactionPicker, shape: &Shape, context: &PickCont
         }
         claimed.extend(task.inputs.iter().copied());
     }
+    check_reasons(&plan, shape);
     plan
+}
+
+/// Law 5.
+fn check_reasons(plan: &Plan, shape: &Shape) {
+    for weighed in &plan.weighed {
+        let within = weighed.verdict == Verdict::Within;
+        assert_eq!(within, !weighed.is_due(), "law 5: {weighed}\n{shape}");
+        if let Verdict::Picked { tasks } = weighed.verdict {
+            assert!(
+                (1..=plan.tasks.len()).contains(&tasks),
+                "law 5: {weighed}, of {:?}\n{shape}",
+                plan.tasks
+            );
+        }
+    }
+    if !plan.tasks.is_empty() {
+        return;
+    }
+    for level in (0..shape.levels.len()).filter(|&level| !shape.runs_of(level).is_empty()) {
+        let said = plan.weighed.iter().any(|weighed| weighed.covers(level));
+        assert!(said, "law 5: nothing says why nothing is done in level {level}\n{shape}");
+    }
 }
 
 /// Law 4, for runs of several ranges and sizes.
@@ -115,48 +139,14 @@ fn check_progress(picker: &dyn CompactionPicker, mut shape: Shape, random: &mut 
 /// When an input is not in the shape.
 #[must_use]
 pub fn merge_metadata(shape: &Shape, task: &Task, name: &mut u64) -> ShapeEdit {
-    let mut next_name = || {
-        *name += 1;
-        *name
-    };
-    let output = match task.output {
-        Output::NewRun { level, .. } => Output::NewRun { level, run: Some(RunId(next_name())) },
-        into => into,
-    };
     let wanted: BTreeSet<TableId> = task.inputs.iter().copied().collect();
-    let mut inputs: Vec<_> =
-        shape.tables().map(|(_, table)| table).filter(|t| wanted.contains(&t.id)).cloned().collect();
+    let tables = shape.tables().map(|(_, table)| table);
+    let inputs: Vec<_> = tables.filter(|table| wanted.contains(&table.id)).cloned().collect();
     assert_eq!(inputs.len(), task.inputs.len(), "every input is in the shape");
-    let removed = task.inputs.clone();
-    let added = match task.kind {
-        TaskKind::Drop => Vec::new(),
-        TaskKind::Move => inputs,
-        TaskKind::Merge => {
-            inputs.sort_by(|a, b| a.smallest_key.cmp(&b.smallest_key));
-            let mut starts: Vec<&Vec<u8>> = inputs.iter().map(|table| &table.smallest_key).collect();
-            starts.dedup();
-            let bytes = inputs.iter().fold(0_u64, |sum, table| sum.saturating_add(table.file_bytes));
-            let share = bytes / starts.len() as u64;
-            // As many tables as the target asks for, but none without a key to begin with.
-            let stride = (u128::from(task.target_table_bytes) / u128::from(share.max(1)))
-                .clamp(1, starts.len() as u128) as usize;
-            let ends = |from: &Vec<u8>, before: Option<&&Vec<u8>>| {
-                let reached = inputs.iter().map(|table| &table.largest_key).filter(|key| *key >= from);
-                let reached = reached.filter(|key| before.is_none_or(|before| key < before)).max();
-                // The last key known to be before the next start: at least the piece's own starts.
-                let own =
-                    starts.iter().copied().filter(|start| before.is_none_or(|before| start < before)).max();
-                reached.max(own).unwrap_or(from).clone()
-            };
-            let pieces = starts.iter().enumerate().step_by(stride).map(|(index, from)| {
-                let count = stride.min(starts.len() - index) as u64;
-                let to = ends(from, starts.get(index + stride));
-                Arc::new(TableMeta::sized(next_name(), from, to, share * count))
-            });
-            pieces.collect()
-        }
-    };
-    ShapeEdit { removed, added: Some((output, added)) }
+    task.edit(inputs, name, |piece, id| {
+        let bytes = piece.bytes / piece.shares * piece.share;
+        Some(TableMeta::sized(id.0, piece.smallest_key, piece.largest_key, bytes))
+    })
 }
 
 /// A tree with versions, written to and compacted at once, with tasks that overlap in time.

@@ -205,6 +205,9 @@ fn render_plan(plan: &Plan, shape: &Shape) -> String {
         let _ = writeln!(text, "{kind} {} -> {output} ({}): {}", inputs.join(" "), Bytes(bytes), task.reason);
     }
     let _ = writeln!(text, "pressure {:.3}, debt {}", plan.pressure, Bytes(plan.debt_bytes));
+    for weighed in &plan.weighed {
+        let _ = writeln!(text, "- {weighed}");
+    }
     for remark in &plan.remarks {
         let _ = writeln!(text, "({remark})");
     }

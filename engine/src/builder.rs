@@ -85,6 +85,8 @@ impl<P: Parts> Builder<P> {
         compression: Vec<Compression>,
         /// See [`Options::filter`].
         filter: Option<FilterOptions>,
+        /// See [`Options::filter_bits_by_level`].
+        filter_bits_by_level: Vec<f64>,
         /// See [`Options::log`].
         log: LogKind,
         /// See [`Options::log_preallocate_bytes`].

@@ -356,6 +356,7 @@ impl<P: Parts> Shared<P> {
         }
         self.executor.notify();
         self.executor.stop();
+        self.end_trace_on_closing();
         let closed = match self.failure() {
             // After a failed write or sync nothing more is written.
             Some(cause) => Err(Error::ReadOnly { cause: Arc::clone(cause) }),

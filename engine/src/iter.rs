@@ -8,8 +8,10 @@ use terrace_entry::{Cursor, InternalKey, Kind, MergeCursor, SeqNo};
 use terrace_memtable::MemTable;
 use terrace_sstable::CursorOptions;
 
+use crate::batch::KeyspaceId;
 use crate::cursor::{RunCursor, Source};
 use crate::shared::Shared;
+use crate::trace::Scan;
 use crate::tree::Tree;
 use crate::version::View;
 use crate::{Error, Parts, Result};
@@ -51,6 +53,7 @@ enum State<P: Parts> {
 struct Open<P: Parts> {
     shared: Arc<Shared<P>>,
     view: Arc<View<P>>,
+    keyspace: KeyspaceId,
     seqno: SeqNo,
     lower: Bound<Vec<u8>>,
     upper: Bound<Vec<u8>>,
@@ -67,6 +70,8 @@ struct Open<P: Parts> {
     back_key: Option<Vec<u8>>,
     back_value: Bytes,
     done: bool,
+    /// Counts the steps for a trace, if one is taken and this scan is in its sample.
+    traced: Option<Box<Scan>>,
 }
 
 fn owned(bound: Bound<&[u8]>) -> Bound<Vec<u8>> {
@@ -129,9 +134,12 @@ impl<P: Parts> Iter<P> {
         // The view before the number, as in a look-up.
         let view = tree.pin();
         let seqno = at.unwrap_or_else(|| shared.visible());
+        let traced = if shared.tracer.is_on() { shared.trace_scan(tree.id, None, &lower) } else { None };
         let open = Open {
             shared: Arc::clone(shared),
+            traced,
             view,
+            keyspace: tree.id,
             seqno,
             sought: None,
             front_placed: false,
@@ -168,6 +176,9 @@ impl<P: Parts> Iter<P> {
     pub fn seek(&mut self, key: impl AsRef<[u8]>) {
         if let State::Open(open) = &mut self.state {
             open.seek(key.as_ref());
+            if open.traced.is_some() || open.shared.tracer.is_on() {
+                open.traced = open.shared.trace_scan(open.keyspace, open.sought.as_deref(), &open.lower);
+            }
         }
     }
 
@@ -190,7 +201,13 @@ impl<P: Parts> Iter<P> {
     ) -> Option<Result<T>> {
         let moved = match &mut self.state {
             State::Failed(error) => Err(error.clone()),
-            State::Open(open) => moves(open),
+            State::Open(open) => {
+                let moved = moves(open);
+                if let Some(scan) = &mut open.traced {
+                    scan.count(&moved);
+                }
+                moved
+            }
         };
         match moved {
             Ok(false) => None,

@@ -90,6 +90,7 @@ mod stats;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 mod trash;
 mod tree;
 mod verify;
@@ -120,4 +121,5 @@ pub use shape::{KeyspaceShape, TreeShape};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use terrace_entry::SeqNo;
+pub use trace::{TraceOptions, TraceSummary};
 pub use verify::report::{Problem, VerifyProgress, VerifyReport};

@@ -44,7 +44,7 @@ pub(crate) fn table_options(from: &Options, level: usize, created_at_unix_second
         block_bytes: from.block_bytes,
         restart_interval: from.restart_interval,
         compression: from.compression_at(level),
-        filter: from.filter,
+        filter: from.filter_at(level),
         created_at_unix_seconds,
     }
 }

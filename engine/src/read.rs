@@ -12,6 +12,15 @@ use crate::{Error, Parts, Result, pinned};
 impl<P: Parts> Shared<P> {
     /// The value of `key` at `at`, or now.
     pub(crate) fn get(&self, tree: &Tree<P>, key: &[u8], at: Option<SeqNo>) -> Result<Option<Bytes>> {
+        let answer = self.look_up(tree, key, at);
+        if self.tracer.is_on() {
+            self.trace_get(tree.id, key, &answer);
+        }
+        answer
+    }
+
+    #[inline(always)]
+    fn look_up(&self, tree: &Tree<P>, key: &[u8], at: Option<SeqNo>) -> Result<Option<Bytes>> {
         self.check_open()?;
         if tree.is_removed() {
             return Err(Error::KeyspaceRemoved(tree.name.clone()));

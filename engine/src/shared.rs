@@ -20,6 +20,7 @@ use crate::snapshot::Snapshots;
 use crate::stats::Counters;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{ArcSwap, Mutex, MutexGuard, OnceLock, PoisonError};
+use crate::trace::Tracer;
 use crate::trash::Trash;
 use crate::tree::Tree;
 use crate::{Error, Options, Parts, RecoverySummary, Result};
@@ -51,6 +52,7 @@ pub(crate) struct Shared<P: Parts> {
     pub(crate) counters: Counters,
     pub(crate) trash: Arc<Trash>,
     pub(crate) throttle: Throttle,
+    pub(crate) tracer: Tracer,
     lock: Mutex<Option<Box<dyn FileLock>>>,
     pub(crate) recovered: RecoverySummary,
 }
@@ -100,6 +102,7 @@ impl<P: Parts> Shared<P> {
             unlogged: AtomicBool::new(false),
             counters: Counters::default(),
             trash: found.trash,
+            tracer: Tracer::default(),
             lock: Mutex::new(Some(found.lock)),
             recovered: found.recovered,
         })

@@ -26,12 +26,17 @@ thread_local! {
     };
 }
 
+/// A number below [`SHARDS`] that is nearly always this thread's own.
+#[inline]
+pub(crate) fn shard_of_thread() -> usize {
+    SHARD.try_with(|shard| *shard).unwrap_or(0)
+}
+
 impl Counter {
     #[inline]
     pub(crate) fn add(&self, n: u64) {
-        // The shard is nearly always this thread's own; the add is atomic for when it is not.
-        let shard = SHARD.try_with(|shard| *shard).unwrap_or(0);
-        self.shards[shard].0.fetch_add(n, Ordering::Relaxed);
+        // Atomic for when the shard is not this thread's own.
+        self.shards[shard_of_thread()].0.fetch_add(n, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {

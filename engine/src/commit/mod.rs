@@ -172,6 +172,9 @@ impl<P: Parts> Shared<P> {
         if ops.count() == 0 && durability != Durability::Synced {
             return Ok(());
         }
+        if self.tracer.is_on() {
+            self.trace_write(&ops);
+        }
         self.slow_down(&ops)?;
         if !keeps || durability == Durability::Off {
             let written = self.join(ops, Durability::Off);

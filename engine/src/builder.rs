@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use terrace_sstable::{Compression, FilterOptions};
+use terrace_throttle::{Limiter, RampThrottle, Throttle};
 use terrace_vfs::{RealVfs, Vfs};
 use terrace_wal::{LogKind, RecoveryMode};
 
-use crate::options::{CompactionRate, Durability};
+use crate::limiter::{Pacer, limiter_of};
+use crate::options::{CompactionRate, Durability, WhenBusy};
+use crate::pressure::Backpressure;
 use crate::recover::Opening;
 use crate::seam::clock::{Clock, SystemClock};
 use crate::seam::executor::{Executor, ThreadPool};
@@ -34,6 +37,8 @@ pub struct Builder<P: Parts> {
     clock: Option<Arc<dyn Clock>>,
     executor: Option<Arc<dyn Executor>>,
     picker: Option<P::Picker>,
+    throttle: Option<Box<dyn Throttle>>,
+    limiter: Option<Box<dyn Limiter>>,
 }
 
 impl<P: Parts> std::fmt::Debug for Builder<P> {
@@ -63,6 +68,8 @@ impl<P: Parts> Builder<P> {
             clock: None,
             executor: None,
             picker: None,
+            throttle: None,
+            limiter: None,
         }
     }
 
@@ -107,6 +114,8 @@ impl<P: Parts> Builder<P> {
         compaction_rate: Option<CompactionRate>,
         /// See [`Options::write_delay_max`].
         write_delay_max: Duration,
+        /// See [`Options::when_busy`].
+        when_busy: WhenBusy,
         /// See [`Options::create_if_missing`].
         create_if_missing: bool,
         /// See [`Options::error_if_exists`].
@@ -124,6 +133,18 @@ impl<P: Parts> Builder<P> {
     /// The compaction policy; without it, what [`Parts::picker`] makes of the options.
     pub fn picker(mut self, picker: P::Picker) -> Self {
         self.picker = Some(picker);
+        self
+    }
+
+    /// What writers pay when compaction is behind; without it, a [`terrace_throttle::RampThrottle`].
+    pub fn throttle(mut self, throttle: impl Throttle) -> Self {
+        self.throttle = Some(Box::new(throttle));
+        self
+    }
+
+    /// How fast compaction may go; without it, what [`Options::compaction_rate`] says.
+    pub fn limiter(mut self, limiter: impl Limiter) -> Self {
+        self.limiter = Some(Box::new(limiter));
         self
     }
 
@@ -161,7 +182,7 @@ impl<P: Parts> Builder<P> {
     ///
     /// # Errors
     ///
-    /// [`crate::Error::InvalidArgument`] when the options do not fit together; [`crate::Error::Panicked`] when a part panics, and then the folder is as
+    /// [`crate::Error::InvalidArgument`] when the options do not fit together, or both a limiter and [`Options::compaction_rate`] are given; [`crate::Error::Panicked`] when a part panics, and then the folder is as
     /// it was; else as [`Engine::open`].
     pub fn open(self) -> Result<Engine<P>> {
         self.options.check()?;
@@ -169,6 +190,13 @@ impl<P: Parts> Builder<P> {
         let executor = self.executor.unwrap_or_else(|| {
             Arc::new(ThreadPool::new(self.options.background_threads, Arc::clone(&clock)))
         });
+        if self.limiter.is_some() && self.options.compaction_rate.is_some() {
+            let what = "of a limiter and compaction_rate, only one can say how fast compaction goes";
+            return Err(Error::InvalidArgument(what.to_owned()));
+        }
+        let limiter = self.limiter.or_else(|| self.options.compaction_rate.as_ref().map(limiter_of));
+        let throttle =
+            Backpressure::new(self.throttle.unwrap_or_else(|| Box::new(RampThrottle)), &self.options);
         let picker = self.picker.unwrap_or_else(|| P::picker(&self.options));
         let opening = Opening {
             dir: self.dir,
@@ -177,6 +205,8 @@ impl<P: Parts> Builder<P> {
             clock,
             executor,
             picker,
+            throttle,
+            pacer: Pacer::new(limiter),
         };
         // Replay calls the memtable, which may be anybody's.
         let opened = catch_unwind(AssertUnwindSafe(|| opening.open()));

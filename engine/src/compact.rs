@@ -56,8 +56,7 @@ impl<P: Parts> Shared<P> {
         // A picker may be anybody's, and this runs on callers' threads too, when the database is opened or compacted by hand.
         let picked = self.guarded(|| Ok(self.picker.pick(&view.version.shape, &context)));
         let Ok(Plan { tasks, pressure, debt_bytes, remarks, .. }) = picked else { return };
-        tree.set_pressure(pressure);
-        work.debt_bytes = debt_bytes;
+        tree.set_pressure(pressure, debt_bytes);
         work.remarks = remarks;
         for task in tasks.into_iter().take(context.tasks_max) {
             if let Err(error) = view.version.shape.check(&task, &work.busy) {
@@ -68,6 +67,7 @@ impl<P: Parts> Shared<P> {
             }
             work.busy.extend(&task.inputs);
             work.compactions += 1;
+            tree.set_compactions(work);
             self.start(tree, &view.version, task);
         }
     }
@@ -77,7 +77,8 @@ impl<P: Parts> Shared<P> {
         let (tree, version) = (Arc::clone(tree), Arc::clone(version));
         let mut merge: Option<Merge<P>> = None;
         let started = self.clock.now();
-        self.spawn(Lane::Compaction, move |shared| {
+        let mut worked = Duration::ZERO;
+        self.spawn(lane_of(&version.shape, &task), move |shared| {
             if shared.is_ending() || tree.is_removed() {
                 merge = None;
                 shared.finish_task(&tree, &task);
@@ -86,9 +87,11 @@ impl<P: Parts> Shared<P> {
             let begun = shared.clock.now();
             let stepped = shared.step_task(&tree, &version, &task, &mut merge);
             let took = shared.clock.now().saturating_sub(begun);
+            worked += took;
             bump(&shared.counters.compaction_nanos, took.as_nanos() as u64);
             match stepped {
                 Ok(Step::Done) => {
+                    bump(&shared.counters.merged_nanos, worked.as_nanos() as u64);
                     let took = shared.clock.now().saturating_sub(started);
                     shared.counters.task_micros.record(took.as_micros() as u64);
                     shared.finish_task(&tree, &task);
@@ -112,6 +115,7 @@ impl<P: Parts> Shared<P> {
             work.busy.remove(id);
         }
         work.compactions -= 1;
+        tree.set_compactions(&work);
         self.pick_and_start(tree, &mut work);
         drop(work);
         self.throttle.update(self);
@@ -215,6 +219,7 @@ impl<P: Parts> Shared<P> {
                 fits.map_err(|error| Error::InvalidArgument(error.to_string()))?;
                 work.busy.extend(&task.inputs);
                 work.compactions += 1;
+                tree.set_compactions(&work);
             }
             self.start(tree, &version, task);
             self.executor.wait(&|| self.is_ending() || tree.work().compactions == 0);
@@ -234,6 +239,15 @@ impl<P: Parts> Drop for Resting<'_, P> {
     fn drop(&mut self) {
         self.tree.work().manual = false;
         self.shared.want_compaction(self.tree);
+    }
+}
+
+/// What takes from level 0 goes first: there flushes arrive, and its runs are what each read opens and what stops writers.
+fn lane_of(shape: &Shape, task: &Task) -> Lane {
+    let arrivals = shape.runs_of(0).iter().flat_map(|run| &run.tables);
+    match arrivals.into_iter().any(|table| task.inputs.contains(&table.id)) {
+        true => Lane::Level0,
+        false => Lane::Compaction,
     }
 }
 

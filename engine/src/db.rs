@@ -14,6 +14,7 @@ use crate::tree::Tree;
 use crate::version::View;
 use crate::{
     Builder, Durability, Error, Iter, Keyspace, Parts, RecoverySummary, Result, Snapshot, Stats, WriteBatch,
+    WriteOptions,
 };
 
 /// The keyspace that is always there, and that the methods of [`Engine`] work on.
@@ -100,7 +101,7 @@ impl<P: Parts> Engine<P> {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`], with nothing written; [`Error::ReadOnly`] after an earlier failure; [`Error::Closed`]; or the failure itself, after
+    /// [`Error::TooLarge`] or [`Error::Busy`], with nothing written; [`Error::ReadOnly`] after an earlier failure; [`Error::Closed`]; or the failure itself, after
     /// which the database is read-only and whether this write survives is unknown until it is opened again.
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         self.default.put(key, value)
@@ -131,7 +132,7 @@ impl<P: Parts> Engine<P> {
     ///
     /// As [`Engine::put`].
     pub fn write(&self, batch: impl std::borrow::Borrow<WriteBatch>) -> Result<()> {
-        self.write_with(batch, self.shared().options.durability)
+        self.write_with(batch, WriteOptions::default())
     }
 
     /// Makes all writes of a batch, together or not at all.
@@ -142,10 +143,10 @@ impl<P: Parts> Engine<P> {
     pub fn write_with(
         &self,
         batch: impl std::borrow::Borrow<WriteBatch>,
-        durability: Durability,
+        how: impl Into<WriteOptions>,
     ) -> Result<()> {
         let batch = batch.borrow();
-        self.shared().write(batch.checked()?, durability)
+        self.shared().write(batch.checked()?, how.into())
     }
 
     /// The database as it is now, over all keyspaces.
@@ -245,7 +246,7 @@ impl<P: Parts> Engine<P> {
             return self.shared().check_writable();
         }
         let nothing = Ops::Encoded { bytes: &[], count: 0, keyspaces: &[] };
-        self.shared().write(nothing, Durability::Synced)
+        self.shared().write(nothing, Durability::Synced.into())
     }
 
     /// What the database has done since it was opened, and what it holds.
@@ -405,6 +406,7 @@ impl<P: Parts> Shared<P> {
             filter_rejections: counters.filter_rejections.get(),
             stalls: read(&counters.stalls),
             stall_time: Duration::from_nanos(read(&counters.stall_nanos)),
+            refused: read(&counters.refused),
             stall_time_max: Duration::from_nanos(read(&counters.stall_nanos_max)),
             stall_micros: counters.stall_micros.snapshot(),
             group_writers: counters.group_writers.snapshot(),
@@ -425,7 +427,7 @@ impl<P: Parts> Shared<P> {
             stats.tables += view.version.tables().count() as u64;
             stats.runs += view.version.runs.len() as u64;
             stats.table_bytes += view.version.file_bytes();
-            stats.compaction_debt_bytes += tree.work().debt_bytes;
+            stats.compaction_debt_bytes += tree.debt_bytes();
             let last = shape.levels.iter().rev().find(|level| !level.runs.is_empty());
             last_level_bytes += last.and_then(|level| level.runs.last()).map_or(0, |run| run.file_bytes());
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Shorthand for this crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -71,6 +72,11 @@ pub enum Error {
         /// The limit.
         limit_bytes: usize,
     },
+    /// The write would have had to wait, and was not to ([`crate::WhenBusy::Refuse`]). Nothing was written; a later try may go through.
+    Busy {
+        /// When it would be its turn as things are; `None` while writers are stopped, which lasts until a flush or a merge is done.
+        retry_after: Option<Duration>,
+    },
     /// An argument makes no sense. Nothing was done.
     InvalidArgument(String),
     /// The database was closed.
@@ -109,6 +115,12 @@ impl fmt::Display for Error {
             Error::TooLarge { what, bytes, limit_bytes } => {
                 write!(f, "a {what} of {bytes} bytes is longer than the limit of {limit_bytes}")
             }
+            Error::Busy { retry_after: Some(after) } => {
+                write!(f, "compaction is behind, and this write was not to wait {after:?} for its turn")
+            }
+            Error::Busy { retry_after: None } => f.write_str(
+                "writers are stopped until a flush or a merge is done, and this write was not to wait",
+            ),
             Error::InvalidArgument(what) => write!(f, "{what}"),
             Error::Closed => f.write_str("the database is closed"),
             Error::KeyspaceRemoved(what) => write!(f, "the keyspace `{what}` was removed"),

@@ -10,7 +10,7 @@ use crate::batch::{KeyspaceId, Ops, check_sizes};
 use crate::db::Guard;
 use crate::shared::Shared;
 use crate::tree::Tree;
-use crate::{Durability, Error, Iter, Parts, Result};
+use crate::{Error, Iter, Parts, Result, WriteOptions};
 
 /// A named set of keys with a tree of its own, sharing log, sequence, cache and background work with the other keyspaces
 /// of its database. Cheap to clone.
@@ -58,7 +58,7 @@ impl<P: Parts> Keyspace<P> {
     ///
     /// As [`crate::Engine::put`].
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        self.put_with(key, value, self.shared().options.durability)
+        self.put_with(key, value, WriteOptions::default())
     }
 
     /// Sets a key.
@@ -70,9 +70,9 @@ impl<P: Parts> Keyspace<P> {
         &self,
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
-        durability: Durability,
+        how: impl Into<WriteOptions>,
     ) -> Result<()> {
-        self.write_one(Kind::Put, key.as_ref(), value.as_ref(), durability)
+        self.write_one(Kind::Put, key.as_ref(), value.as_ref(), how.into())
     }
 
     /// Removes a key, as durably as the options say. Removing what is not there is no error.
@@ -81,7 +81,7 @@ impl<P: Parts> Keyspace<P> {
     ///
     /// As [`crate::Engine::put`].
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
-        self.delete_with(key, self.shared().options.durability)
+        self.delete_with(key, WriteOptions::default())
     }
 
     /// Removes a key.
@@ -89,17 +89,17 @@ impl<P: Parts> Keyspace<P> {
     /// # Errors
     ///
     /// As [`crate::Engine::put`].
-    pub fn delete_with(&self, key: impl AsRef<[u8]>, durability: Durability) -> Result<()> {
-        self.write_one(Kind::Delete, key.as_ref(), &[], durability)
+    pub fn delete_with(&self, key: impl AsRef<[u8]>, how: impl Into<WriteOptions>) -> Result<()> {
+        self.write_one(Kind::Delete, key.as_ref(), &[], how.into())
     }
 
-    fn write_one(&self, kind: Kind, key: &[u8], value: &[u8], durability: Durability) -> Result<()> {
+    fn write_one(&self, kind: Kind, key: &[u8], value: &[u8], how: WriteOptions) -> Result<()> {
         check_sizes(key, value)?;
         if self.tree.is_removed() {
             return Err(Error::KeyspaceRemoved(self.tree.name.clone()));
         }
         let ops = Ops::One { keyspace: [self.tree.id], kind, key, value };
-        self.shared().write(ops, durability)
+        self.shared().write(ops, how)
     }
 
     /// The value of a key.

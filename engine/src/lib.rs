@@ -29,6 +29,9 @@
 //! * a table format: `terrace_sstable::TableFormat`, and a cache: `terrace_sstable::BlockCache`, likewise;
 //! * a compaction policy: `terrace_compaction::CompactionPicker`, checked by `terrace_compaction::testing::check_picker`.
 //!
+//! What is asked seldom is no type but given to the [`Builder`]: what writers pay when compaction is behind (`terrace_throttle::Throttle`), and how fast compaction
+//! may go (`terrace_throttle::Limiter`).
+//!
 //! The example `custom_engine` writes two of them and takes the rest from stock. `Parts` and [`Engine`] do not need the feature `preset`.
 //!
 //! # How a write and a read go
@@ -106,7 +109,8 @@ pub use histogram::Histogram;
 pub use iter::{Iter, Pinned};
 pub use keyspace::Keyspace;
 pub use options::{
-    BATCH_BYTES_MAX, CompactionRate, Durability, KEY_BYTES_MAX, Options, QuietHours, VALUE_BYTES_MAX,
+    BATCH_BYTES_MAX, CompactionRate, Durability, KEY_BYTES_MAX, Options, VALUE_BYTES_MAX, WhenBusy,
+    WriteOptions,
 };
 pub use parts::Parts;
 #[cfg(all(feature = "preset", feature = "picker-tiered"))]
@@ -121,5 +125,6 @@ pub use shape::{KeyspaceShape, TreeShape};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use terrace_entry::SeqNo;
+pub use terrace_throttle::QuietHours;
 pub use trace::{TraceOptions, TraceSummary};
 pub use verify::report::{Problem, VerifyProgress, VerifyReport};

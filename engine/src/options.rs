@@ -3,6 +3,7 @@
 use std::time::Duration;
 use terrace_bloom::FilterId;
 use terrace_sstable::{Compression, FilterOptions};
+use terrace_throttle::QuietHours;
 use terrace_wal::{LogKind, RecoveryMode};
 
 use crate::{Error, Result};
@@ -37,22 +38,51 @@ pub struct CompactionRate {
     pub quiet_hours: Option<QuietHours>,
 }
 
-/// Hours of the day, UTC, from one full hour until another; may span midnight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QuietHours {
-    /// The first hour, 0 to 23.
-    pub from: u8,
-    /// The hour that is no longer quiet, 0 to 23. Equal to `from`: none is.
-    pub until: u8,
+/// What becomes of a write that the throttle would delay or stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WhenBusy {
+    /// It waits.
+    #[default]
+    Wait,
+    /// It fails at once with [`Error::Busy`], and nothing is written. What the throttle charges for a write that goes through is paid by those that come after it.
+    Refuse,
 }
 
-impl QuietHours {
-    pub(crate) fn contain(self, hour: u8) -> bool {
-        if self.from <= self.until {
-            (self.from..self.until).contains(&hour)
-        } else {
-            hour >= self.from || hour < self.until
-        }
+/// How one write is to be made; what is not said is as the database's [`Options`] say. A [`Durability`] or a [`WhenBusy`] alone will do where
+/// these are asked for.
+///
+/// ```
+/// # #[cfg(feature = "preset")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use terrace::{Db, Durability, WhenBusy, WriteOptions};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let db = Db::open(dir.path())?;
+/// db.put_with("a", "1", Durability::Synced)?;
+/// db.put_with("b", "2", WhenBusy::Refuse)?;
+/// db.put_with("c", "3", WriteOptions { durability: Some(Durability::Off), when_busy: Some(WhenBusy::Wait) })?;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "preset"))]
+/// # fn main() {}
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct WriteOptions {
+    /// What is true of it when its call returns.
+    pub durability: Option<Durability>,
+    /// What becomes of it when compaction is behind.
+    pub when_busy: Option<WhenBusy>,
+}
+
+impl From<Durability> for WriteOptions {
+    fn from(durability: Durability) -> Self {
+        WriteOptions { durability: Some(durability), ..WriteOptions::default() }
+    }
+}
+
+impl From<WhenBusy> for WriteOptions {
+    fn from(when_busy: WhenBusy) -> Self {
+        WriteOptions { when_busy: Some(when_busy), ..WriteOptions::default() }
     }
 }
 
@@ -103,6 +133,8 @@ pub struct Options {
     pub compaction_rate: Option<CompactionRate>,
     /// The longest that one write is delayed while compaction is behind but not stopped. Default 20 ms.
     pub write_delay_max: Duration,
+    /// What becomes of writes that do not say when compaction is behind. Default [`WhenBusy::Wait`].
+    pub when_busy: WhenBusy,
     /// Make the database when there is none. Default true.
     pub create_if_missing: bool,
     /// Refuse to open a database that is there. Default false.
@@ -137,6 +169,7 @@ impl Default for Options {
             background_threads: 2,
             compaction_rate: None,
             write_delay_max: Duration::from_millis(20),
+            when_busy: WhenBusy::Wait,
             create_if_missing: true,
             error_if_exists: false,
             compaction: true,

@@ -1,47 +1,65 @@
-//! Write pressure: writers are slowed early and smoothly, and stopped only when memory would run out.
+//! Write pressure: writers are slowed early and smoothly, and stopped only when memory would run out or the throttle says so.
 //!
-//! The picker says how far compaction is behind, from 0 to 1. At pressure p a writer is charged `p / (1 - p)` times what it costs compaction to absorb its bytes, as
-//! measured since the database was opened: at one half, writers go exactly as fast as compaction can follow; below it faster, above it
-//! slower. The charge runs against one clock for all writers, so that it does not depend on how many there are or how large their writes.
+//! What a write costs while compaction is behind is the [`Throttle`]'s business; here it is asked whenever the load changes, and here writers pay. The charge runs
+//! against one clock for all writers, so that it does not depend on how many there are or how large their writes.
 
 use std::time::Duration;
+use terrace_throttle::{Charge, Load, Throttle};
 
 use crate::batch::Ops;
+use crate::options::WhenBusy;
 use crate::shared::Shared;
-use crate::stats::read;
+use crate::stats::{bump, read};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::{Options, Parts, Result};
+use crate::sync::{Mutex, PoisonError};
+use crate::{Error, Options, Parts, Result};
 
-/// What compaction is taken to absorb before anything was measured, in bytes a second.
-const ABSORBED_AT_FIRST: f64 = 64e6;
 /// A delay shorter than this is left to add up: waking a thread costs as much.
 const DELAY_MIN: Duration = Duration::from_micros(500);
+/// Writes are never charged further ahead than this, so that what a passing load cost is soon forgotten.
+const BILL_MAX: Duration = Duration::from_secs(1);
+/// Compaction must have worked for this long before its speed counts as measured.
+const MEASURED_SECONDS_MIN: f64 = 0.2;
 
+/// The throttle, and what it said last.
 #[derive(Debug)]
-pub(crate) struct Throttle {
+pub(crate) struct Backpressure {
+    throttle: Box<dyn Throttle>,
     /// Whether a writer must look closer before it goes on.
     tight: AtomicBool,
     /// Nanoseconds charged for a MiB; zero at ease.
     nanos_per_mib: AtomicU64,
+    /// Whether the throttle stops writers.
+    stop: AtomicBool,
     pressure: AtomicU64,
     /// Until when, on the engine's clock, writes so far are paid for, in nanoseconds.
     paid_until: AtomicU64,
     delay_max: Duration,
+    /// The load as it was last. Held while it is looked at and the answer is stored, so that the last answer is that to the last load.
+    load: Mutex<Load>,
 }
 
-impl Throttle {
-    pub(crate) fn new(options: &Options) -> Self {
-        Throttle {
+impl Backpressure {
+    pub(crate) fn new(throttle: Box<dyn Throttle>, options: &Options) -> Self {
+        Backpressure {
+            throttle,
             tight: AtomicBool::new(false),
             nanos_per_mib: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
             pressure: AtomicU64::new(0),
             paid_until: AtomicU64::new(0),
             delay_max: options.write_delay_max,
+            load: Mutex::default(),
         }
     }
 
     pub(crate) fn pressure(&self) -> f64 {
         f64::from_bits(self.pressure.load(Ordering::Relaxed))
+    }
+
+    /// The load when something last changed.
+    pub(crate) fn load(&self) -> Load {
+        *self.load.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A memtable was sealed.
@@ -51,58 +69,93 @@ impl Throttle {
 
     /// The shape, the memtables or the picker's mind changed.
     pub(crate) fn update<P: Parts>(&self, shared: &Shared<P>) {
-        let most = shared.options.memtables_max - 1;
-        let (mut pressure, mut sealed_max, mut memory) = (0.0_f64, 0, 0);
-        for tree in shared.trees.load().values() {
-            let view = tree.view();
-            pressure = pressure.max(tree.pressure());
-            sealed_max = sealed_max.max(view.sealed.len());
-            memory += view.mem_bytes();
-        }
-        // The last free memtable is being filled: slow down to the pace of the flush, but do not stop yet.
-        if most > 1 && sealed_max + 1 >= most {
-            pressure = pressure.max(0.3 * (sealed_max + 2 - most) as f64);
-        }
-        let pressure = pressure.clamp(0.0, 1.0);
-        self.pressure.store(pressure.to_bits(), Ordering::Relaxed);
-        let charge = charge_nanos_per_mib(pressure.min(0.97), absorbed_per_second(shared));
-        self.nanos_per_mib.store(charge, Ordering::Relaxed);
-        let tight = sealed_max >= most || pressure >= 1.0 || memory > shared.options.memory_bytes * 5 / 8;
+        let mut last = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+        let (load, memory) = load_of(shared);
+        *last = load;
+        // A throttle may be anybody's.
+        let Ok(charge) = shared.guarded(|| Ok(self.throttle.charge(&load))) else { return };
+        self.pressure.store(load.pressure.to_bits(), Ordering::Relaxed);
+        self.nanos_per_mib.store(nanos_per_mib(charge), Ordering::Relaxed);
+        self.stop.store(charge.stop && load.working, Ordering::Relaxed);
+        let tight = load.sealed >= load.sealed_max
+            || (charge.stop && load.working)
+            || memory > shared.options.memory_bytes * 5 / 8;
         self.tight.store(tight, Ordering::Release);
+        drop(last);
+        shared.pacer.ask_again();
         shared.executor.notify();
     }
 }
 
-fn charge_nanos_per_mib(pressure: f64, absorbed: f64) -> u64 {
-    let nanos = pressure / (1.0 - pressure) / absorbed * 1e9 * f64::from(1 << 20);
-    nanos as u64
+/// The load, and the memory of all memtables.
+fn load_of<P: Parts>(shared: &Shared<P>) -> (Load, u64) {
+    let mut load = Load {
+        sealed_max: shared.options.memtables_max - 1,
+        absorbed_per_second: measured(
+            shared,
+            &shared.counters.flush_bytes,
+            &shared.counters.compaction_nanos,
+        )
+        .map(|absorbed| absorbed.clamp(1e6, 1e9)),
+        merged_per_second: measured(
+            shared,
+            &shared.counters.compaction_read_bytes,
+            &shared.counters.merged_nanos,
+        ),
+        unix_seconds: shared.clock.unix_seconds(),
+        ..Load::default()
+    };
+    let mut memory = 0;
+    for tree in shared.trees.load().values() {
+        let view = tree.view();
+        load.pressure = load.pressure.max(tree.pressure());
+        load.debt_bytes = load.debt_bytes.saturating_add(tree.debt_bytes());
+        load.level0_runs = load.level0_runs.max(view.version.shape.runs_of(0).len());
+        load.sealed = load.sealed.max(view.sealed.len());
+        load.working |= !view.sealed.is_empty() || tree.is_compacting();
+        memory += view.mem_bytes();
+    }
+    (load, memory)
 }
 
-/// User bytes that compaction has absorbed for each second that it ran, with all its threads.
-fn absorbed_per_second<P: Parts>(shared: &Shared<P>) -> f64 {
-    let seconds = read(&shared.counters.compaction_nanos) as f64 / 1e9;
-    if seconds < 0.2 {
-        return ABSORBED_AT_FIRST;
-    }
+/// Bytes for each second of work of all threads for compaction together; `None` while too little was done to tell.
+fn measured<P: Parts>(shared: &Shared<P>, bytes: &AtomicCounter, nanos: &AtomicCounter) -> Option<f64> {
+    let seconds = read(nanos) as f64 / 1e9;
     let threads = shared.options.background_threads.max(1) as f64;
-    (read(&shared.counters.flush_bytes) as f64 / seconds * threads).clamp(1e6, 1e9)
+    (seconds >= MEASURED_SECONDS_MIN).then(|| (read(bytes) as f64 / seconds * threads).max(1.0))
+}
+
+type AtomicCounter = std::sync::atomic::AtomicU64;
+
+/// A charge from anybody's throttle as a number that the clock of all writers bears.
+fn nanos_per_mib(charge: Charge) -> u64 {
+    // A conversion that saturates: what is not a number costs nothing, and what is too much the most.
+    (charge.seconds_per_byte * 1e9 * f64::from(1 << 20)) as u64
 }
 
 impl<P: Parts> Shared<P> {
-    /// Delays or stops a write as the pressure asks. At ease it costs two relaxed loads.
+    /// Delays, stops or refuses a write as the throttle asks. At ease it costs two relaxed loads.
     #[inline]
-    pub(crate) fn slow_down(&self, ops: &Ops<'_>) -> Result<()> {
+    pub(crate) fn slow_down(&self, ops: &Ops<'_>, when_busy: Option<WhenBusy>) -> Result<()> {
         let charge = self.throttle.nanos_per_mib.load(Ordering::Relaxed);
         if charge == 0 && !self.throttle.tight.load(Ordering::Acquire) {
             return Ok(());
         }
+        match when_busy.unwrap_or(self.options.when_busy) {
+            WhenBusy::Wait => self.wait_and_pay(ops, charge),
+            WhenBusy::Refuse => self.pay_or_refuse(ops, charge),
+        }
+    }
+
+    fn wait_and_pay(&self, ops: &Ops<'_>, charge: u64) -> Result<()> {
         let begun = self.clock.now();
         let stopped = self.must_stop(ops);
         if stopped {
             tracing::debug!("writers wait for a flush or for compaction");
             self.executor.wait(&|| self.is_ending() || !self.must_stop(ops));
         }
-        let delay = self.charge(charge, ops.bytes(), begun);
+        let due = self.charge(charge, ops.bytes(), begun);
+        let delay = if due < DELAY_MIN { Duration::ZERO } else { due.min(self.throttle.delay_max) };
         if !delay.is_zero() {
             self.clock.sleep(delay);
         }
@@ -112,22 +165,39 @@ impl<P: Parts> Shared<P> {
         self.check_writable()
     }
 
-    /// Puts the write on the bill, and says how long to wait for it to be paid.
+    /// Lets a write go on without waiting when what was written before it is paid for; it then pays by delaying those that come after. Were it to wait
+    /// for itself as well, a large write would be refused for ever.
+    fn pay_or_refuse(&self, ops: &Ops<'_>, charge: u64) -> Result<()> {
+        self.check_writable()?;
+        let now = self.clock.now();
+        let paid = Duration::from_nanos(self.throttle.paid_until.load(Ordering::Relaxed));
+        let before = paid.saturating_sub(now);
+        let stopped = self.must_stop(ops);
+        if stopped || (charge > 0 && before >= DELAY_MIN) {
+            bump(&self.counters.refused, 1);
+            return Err(Error::Busy { retry_after: (!stopped).then_some(before) });
+        }
+        self.charge(charge, ops.bytes(), now);
+        Ok(())
+    }
+
+    /// Puts the write on the bill, and says how long it is until that is paid.
     fn charge(&self, nanos_per_mib: u64, bytes: usize, now: Duration) -> Duration {
         let cost = (bytes as u64).saturating_mul(nanos_per_mib) >> 20;
         let now = now.as_nanos() as u64;
-        let pay = |paid: u64| Some(paid.max(now).saturating_add(cost));
-        let paid = self.throttle.paid_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay);
-        let due = paid.unwrap_or(now).max(now).saturating_add(cost) - now;
-        let due = Duration::from_nanos(due);
-        if due < DELAY_MIN { Duration::ZERO } else { due.min(self.throttle.delay_max) }
+        let bill_max = now.saturating_add(BILL_MAX.as_nanos() as u64);
+        let pay = |paid: u64| paid.max(now).saturating_add(cost).min(bill_max);
+        let paid = self
+            .throttle
+            .paid_until
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid| Some(pay(paid)));
+        Duration::from_nanos(pay(paid.unwrap_or(now)) - now)
     }
 
     fn must_stop(&self, ops: &Ops<'_>) -> bool {
         if !self.throttle.tight.load(Ordering::Acquire) {
             return false;
         }
-        let compacting = self.options.compaction && self.throttle.pressure() >= 1.0;
         let trees = self.trees.load();
         let full = |tree: &crate::tree::Tree<P>| {
             let view = tree.view();
@@ -136,7 +206,7 @@ impl<P: Parts> Shared<P> {
         };
         let memory: u64 = trees.values().map(|tree| tree.view().mem_bytes()).sum();
         let flushing = trees.values().any(|tree| !tree.view().sealed.is_empty());
-        compacting
+        self.throttle.stop.load(Ordering::Relaxed)
             || ops.keyspaces().iter().filter_map(|id| trees.get(id)).any(|tree| full(tree))
             || (flushing && memory > self.options.memory_bytes * 3 / 4)
     }
@@ -147,15 +217,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_charge_rises_smoothly_and_is_the_measured_cost_at_one_half() {
-        let absorbed = f64::from(64 << 20);
-        assert_eq!(charge_nanos_per_mib(0.0, absorbed), 0);
-        assert_eq!(charge_nanos_per_mib(0.5, absorbed), 1_000_000_000 / 64);
-        let charges: Vec<u64> =
-            (0..=97).map(|percent| charge_nanos_per_mib(f64::from(percent) / 100.0, absorbed)).collect();
-        assert!(charges.is_sorted(), "the charge falls as pressure rises");
-        let steepest =
-            charges.windows(2).skip(10).map(|pair| pair[1] as f64 / pair[0] as f64).fold(0.0, f64::max);
-        assert!(steepest < 1.6, "a step of one percent of pressure multiplies the charge by {steepest}");
+    fn a_charge_that_is_no_number_costs_nothing_and_one_without_end_the_most() {
+        let nanos = |seconds_per_byte| nanos_per_mib(Charge { seconds_per_byte, stop: false });
+        assert_eq!(nanos(1.0 / f64::from(64 << 20)), 1_000_000_000 / 64);
+        assert_eq!((nanos(0.0), nanos(f64::NAN), nanos(-1.0), nanos(f64::INFINITY)), (0, 0, 0, u64::MAX));
     }
 }

@@ -10,10 +10,11 @@ use terrace_vfs::{FileLock, Vfs};
 
 use crate::batch::KeyspaceId;
 use crate::commit::Commit;
+use crate::limiter::Pacer;
 use crate::logs::Logs;
 use crate::manifest::Manifest;
 use crate::names::FileName;
-use crate::pressure::Throttle;
+use crate::pressure::Backpressure;
 use crate::seam::clock::Clock;
 use crate::seam::executor::{Executor, Lane, Step};
 use crate::snapshot::Snapshots;
@@ -51,8 +52,9 @@ pub(crate) struct Shared<P: Parts> {
     unlogged: AtomicBool,
     pub(crate) counters: Counters,
     pub(crate) trash: Arc<Trash>,
-    pub(crate) throttle: Throttle,
     pub(crate) tracer: Tracer,
+    pub(crate) throttle: Backpressure,
+    pub(crate) pacer: Pacer,
     lock: Mutex<Option<Box<dyn FileLock>>>,
     pub(crate) recovered: RecoverySummary,
 }
@@ -66,6 +68,8 @@ pub(crate) struct Found<P: Parts> {
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) cache: Arc<P::Cache>,
     pub(crate) picker: P::Picker,
+    pub(crate) throttle: Backpressure,
+    pub(crate) pacer: Pacer,
     pub(crate) trees: Trees<P>,
     pub(crate) last_seqno: SeqNo,
     pub(crate) last_logged: SeqNo,
@@ -83,7 +87,8 @@ impl<P: Parts> Shared<P> {
     pub(crate) fn new(found: Found<P>) -> Arc<Self> {
         Arc::new(Shared {
             commit: Commit::new(found.last_seqno, found.last_logged, found.log, found.log_number),
-            throttle: Throttle::new(&found.options),
+            throttle: found.throttle,
+            pacer: found.pacer,
             dir: found.dir,
             options: found.options,
             vfs: found.vfs,

@@ -63,6 +63,9 @@ pub(crate) struct Counters {
     pub(crate) compaction_read_bytes: AtomicU64,
     pub(crate) compaction_written_bytes: AtomicU64,
     pub(crate) compaction_nanos: AtomicU64,
+    /// Of it, what the merges took that are in `compaction_read_bytes`.
+    pub(crate) merged_nanos: AtomicU64,
+    pub(crate) refused: AtomicU64,
     pub(crate) stall_nanos: AtomicU64,
     pub(crate) stall_nanos_max: AtomicU64,
     pub(crate) stalls: AtomicU64,
@@ -141,6 +144,8 @@ pub struct Stats {
     pub stall_time: Duration,
     /// The longest delay of one write.
     pub stall_time_max: Duration,
+    /// Writes that failed with [`crate::Error::Busy`] rather than wait.
+    pub refused: u64,
     /// The delays, in microseconds.
     pub stall_micros: Histogram,
     /// Writers in a commit group.
@@ -262,12 +267,13 @@ impl fmt::Display for Stats {
         )?;
         write!(
             f,
-            "pressure    {:.2}, debt {}; {} stalls, {:.2?} in all, longest {:.2?}; {} snapshots",
+            "pressure    {:.2}, debt {}; {} stalls, {:.2?} in all, longest {:.2?}; {} refused; {} snapshots",
             self.pressure,
             b(self.compaction_debt_bytes),
             self.stalls,
             self.stall_time,
             self.stall_time_max,
+            self.refused,
             self.snapshots
         )
     }

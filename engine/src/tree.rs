@@ -21,7 +21,6 @@ pub(crate) struct Work {
     pub(crate) manual: bool,
     /// What the picker said last, for people.
     pub(crate) remarks: Vec<String>,
-    pub(crate) debt_bytes: u64,
 }
 
 pub(crate) struct Tree<P: Parts> {
@@ -33,6 +32,10 @@ pub(crate) struct Tree<P: Parts> {
     work: Mutex<Work>,
     /// The picker's pressure, as the bits of an `f64`.
     pressure: AtomicU64,
+    /// Bytes that the picker wants merged.
+    debt_bytes: AtomicU64,
+    /// Compactions begun and not yet done; a copy of what is in `work`, for those who must not wait for a picker.
+    compactions: AtomicU64,
     removed: AtomicBool,
 }
 
@@ -45,6 +48,8 @@ impl<P: Parts> Tree<P> {
             swapping: Mutex::new(()),
             work: Mutex::default(),
             pressure: AtomicU64::new(0),
+            debt_bytes: AtomicU64::new(0),
+            compactions: AtomicU64::new(0),
             removed: AtomicBool::new(false),
         })
     }
@@ -88,8 +93,23 @@ impl<P: Parts> Tree<P> {
         f64::from_bits(self.pressure.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn set_pressure(&self, pressure: f64) {
+    pub(crate) fn debt_bytes(&self) -> u64 {
+        self.debt_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What the picker said last.
+    pub(crate) fn set_pressure(&self, pressure: f64, debt_bytes: u64) {
         self.pressure.store(pressure.to_bits(), Ordering::Relaxed);
+        self.debt_bytes.store(debt_bytes, Ordering::Relaxed);
+    }
+
+    /// Whether any compaction is begun and not yet done.
+    pub(crate) fn is_compacting(&self) -> bool {
+        self.compactions.load(Ordering::Acquire) > 0
+    }
+
+    pub(crate) fn set_compactions(&self, work: &Work) {
+        self.compactions.store(work.compactions as u64, Ordering::Release);
     }
 
     pub(crate) fn is_removed(&self) -> bool {

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use terrace::{
-    Engine, Error, Executor, Lane, Options, Parts, Result, Step, StockLog, SystemClock, ThreadPool,
-    WriteBatch,
+    Engine, Error, Executor, Lane, Options, Parts, Result, Step, SystemClock, ThreadPool, WriteBatch,
 };
 use terrace_compaction::{CompactionPicker, PickContext, Plan, Shape};
 use terrace_entry::{InternalKey, SeqNo};
@@ -81,7 +80,7 @@ enum Panicky {}
 
 impl Parts for Panicky {
     type MemTable = PanickyMemTable;
-    type Log = StockLog;
+    type Log = terrace_wal::BufferedLog;
     type Cache = QuickCache;
     type Table = BlockTable;
     type Picker = PanickyPicker;

@@ -30,7 +30,7 @@ use crate::sync::atomic::Ordering;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::tree::Tree;
 use crate::version::Mem;
-use crate::{Error, Parts, Result};
+use crate::{Error, Parts, Result, WriteOptions};
 
 use publish::{Group, Publishing};
 use queue::{Followers, Outcome, PassOn, Queue, Request, take_followers};
@@ -162,8 +162,9 @@ impl<'a, P: Parts> Member<'a, P> {
 
 impl<P: Parts> Shared<P> {
     /// Commits `ops`; when this returns they are as durable as asked, and visible.
-    pub(crate) fn write(self: &Arc<Self>, ops: Ops<'_>, durability: Durability) -> Result<()> {
+    pub(crate) fn write(self: &Arc<Self>, ops: Ops<'_>, how: WriteOptions) -> Result<()> {
         self.check_writable()?;
+        let durability = how.durability.unwrap_or(self.options.durability);
         let keeps = P::log_keeps(&self.options);
         if durability == Durability::Synced && !keeps {
             let what = "a synced write needs a log that keeps something".to_owned();
@@ -175,7 +176,7 @@ impl<P: Parts> Shared<P> {
         if self.tracer.is_on() {
             self.trace_write(&ops);
         }
-        self.slow_down(&ops)?;
+        self.slow_down(&ops, how.when_busy)?;
         if !keeps || durability == Durability::Off {
             let written = self.join(ops, Durability::Off);
             self.note_unlogged();

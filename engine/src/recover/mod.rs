@@ -15,12 +15,14 @@ use terrace_sstable::{BlockCache, OpenTable, TableFormat, TableReader};
 use terrace_vfs::{CreateOptions, Existing, FileLock, Vfs};
 use terrace_wal::{CreateLog, DroppedBytes, LogWriter};
 
+use crate::limiter::Pacer;
 use crate::logs::{Logs, OldLog, payload};
 use crate::manifest::state::State;
 use crate::manifest::{Manifest, read_current, read_state};
 use crate::names::FileName;
 use crate::outputs::meta_of;
 use crate::parts::TableReaderOf;
+use crate::pressure::Backpressure;
 use crate::seam::clock::Clock;
 use crate::seam::executor::Executor;
 use crate::shared::{Found, Shared, Trees};
@@ -57,6 +59,8 @@ pub(crate) struct Opening<P: Parts> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) picker: P::Picker,
+    pub(crate) throttle: Backpressure,
+    pub(crate) pacer: Pacer,
 }
 
 /// The numbers of the files in a folder, each kind ascending.
@@ -246,6 +250,8 @@ impl<P: Parts> Opening<P> {
             executor: self.executor,
             cache: held.cache,
             picker: self.picker,
+            throttle: self.throttle,
+            pacer: self.pacer,
             trees,
             last_seqno: replay.last_seqno,
             last_logged: replay.last_logged,

@@ -1,7 +1,7 @@
 //! Threads: the one door through which background work and waiting enter a database.
 //!
 //! A job is a state machine that is stepped: it does some milliseconds of work and says whether it wants to go on. That
-//! keeps flushes ahead of compactions on a small pool, lets a rate limiter pause a compaction without holding a
+//! keeps flushes ahead of compactions on a small pool, and those of level 0 ahead of deeper ones, lets a rate limiter pause a compaction without holding a
 //! thread, and lets a simulation interleave jobs with reads, writes and crashes at every step on one thread.
 
 use std::cmp::Reverse;
@@ -32,6 +32,8 @@ pub enum Step {
 pub enum Lane {
     /// Frees memory that writers wait for; runs first.
     Flush,
+    /// Takes runs out of level 0, which reads open one and all and which writers are stopped for.
+    Level0,
     /// Frees read and space amplification.
     Compaction,
     /// Whatever nobody waits for.
@@ -87,7 +89,7 @@ impl Ord for Delayed {
 
 #[derive(Default)]
 struct Queues {
-    lanes: [VecDeque<Job>; 3],
+    lanes: [VecDeque<Job>; 4],
     delayed: BinaryHeap<Reverse<Delayed>>,
     delayed_count: u64,
     stopping: bool,
@@ -142,7 +144,7 @@ impl ThreadPool {
 
 #[cfg_attr(not(shuttle), expect(clippy::disallowed_methods, reason = "this is the seam for threads"))]
 fn start_worker(pool: &Arc<Pool>, number: usize) -> JoinHandle<()> {
-    const ALL: &[Lane] = &[Lane::Flush, Lane::Compaction, Lane::Maintenance];
+    const ALL: &[Lane] = &[Lane::Flush, Lane::Level0, Lane::Compaction, Lane::Maintenance];
     const FLUSH_ONLY: &[Lane] = &[Lane::Flush, Lane::Maintenance];
     let pool = Arc::clone(pool);
     let lanes = if number == 0 { FLUSH_ONLY } else { ALL };

@@ -43,7 +43,7 @@ fn stop_waits_for_the_step_under_way_and_drops_the_rest() {
     explore(1000, || {
         let pool = pool();
         let (running, alive) = (Arc::new(AtomicUsize::new(0)), Arc::new(()));
-        for lane in [Lane::Flush, Lane::Compaction, Lane::Maintenance] {
+        for lane in [Lane::Flush, Lane::Level0, Lane::Compaction, Lane::Maintenance] {
             let (running, alive) = (Arc::clone(&running), Arc::clone(&alive));
             let mut steps = 0;
             pool.spawn(

@@ -34,15 +34,20 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod datafile;
+mod given;
 mod kill;
 pub mod ledger;
 pub mod lifecycle;
+mod matrix;
 pub mod meter;
 pub mod mixgraph;
+mod page;
 pub mod random;
 pub mod realdata;
 pub mod record;
 pub mod report;
+mod runs;
 pub mod store;
 mod versus;
 pub mod workload;

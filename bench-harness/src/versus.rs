@@ -1,53 +1,23 @@
 //! Comparisons: terrace and other stores under the same work, each run in a process of its own.
 //!
-//! One process is one store, all workloads, one repetition: so no store inherits another's heap, caches or threads. Repetitions are
-//! interleaved (A B A B), so that a machine that grows slower does so for all, and differ in their seeds; medians are shown with the
-//! lowest and highest run beside them. Before anything is measured each store is killed once ([`kill::check`]).
+//! Medians are shown with the lowest and highest run beside them. Before anything is measured each store is killed once ([`kill::check`]).
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod page;
-mod plot;
-mod results;
+mod ratios;
 mod table;
 
-use crate::cli::options::{Options, Versus, Work};
+use crate::cli::options::Options;
+use crate::cli::work::{Versus, Work};
 use crate::kill;
 use crate::meter::Machine;
 use crate::report;
+use crate::runs::results::Results;
+use crate::runs::{self, Contender};
 use crate::store::{Parts, StoreFactory};
-use crate::workload::Workload;
-use results::Results;
-use serde_json::Value;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// The engine that the others are compared with.
 const HOME: &str = "terrace";
-
-/// A store in a comparison.
-#[derive(Clone, Debug)]
-pub(crate) struct Contender {
-    /// The engine's name, with the parts that tell several of one engine apart.
-    pub(crate) name: String,
-    pub(crate) parts: Parts,
-}
-
-impl Contender {
-    fn is_home(&self) -> bool {
-        self.parts.engine == HOME
-    }
-
-    /// A column's heading: the engine, or the memtable of a further combination of terrace's parts.
-    fn heading(&self) -> &'static str {
-        if self.is_home() { self.parts.memtable } else { self.parts.engine }
-    }
-
-    /// Whether it is a log-structured merge tree: what such a tree has and no other store does are tables.
-    fn is_lsm(&self) -> bool {
-        self.parts.table != "-"
-    }
-}
 
 /// Runs a comparison and prints it.
 ///
@@ -69,24 +39,17 @@ pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) ->
             eprintln!("{}: {survived}", contender.name);
         }
     }
-    let mut results = Results::new(contenders, versus.workloads.clone());
-    for repetition in 0..versus.repetitions {
-        for index in 0..results.contenders.len() {
-            let contender = &results.contenders[index];
-            eprintln!("[{}/{}] {}", repetition + 1, versus.repetitions, contender.name);
-            let rows = run_child(&program, options, versus, &contender.parts, repetition)
-                .map_err(|error| format!("{}: {error}", contender.name))?;
-            if let Some(json) = options.json.as_ref().filter(|_| !options.prints_json()) {
-                append(json, &contender.name, repetition, &rows)?;
-            }
-            results.add(index, rows);
-        }
+    let stages = versus.workloads.iter().map(|workload| (*workload).into()).collect();
+    let names: Vec<&str> = versus.workloads.iter().map(|workload| workload.name()).collect();
+    let work = ["--workload".to_owned(), names.join(",")];
+    let results = runs::run_all(options, options.repetitions(), &work, Results::new(contenders, stages))?;
+    let heading = heading(options);
+    if let Some(html) = &options.html {
+        runs::write(html, &page::render(&results, &heading))?;
     }
-    let heading = heading(options, versus);
-    println!("{heading}\n");
-    print!("{}", table::render(&results, options.width));
-    if let Some(html) = &versus.html {
-        write(html, &page::render(&results, &heading))?;
+    if !options.prints_json() {
+        println!("{heading}\n");
+        print!("{}", table::render(&results, options.width));
     }
     Ok(())
 }
@@ -111,48 +74,11 @@ fn contenders(options: &Options, versus: &Versus, all: &[Parts]) -> Result<Vec<C
         }
     }
     let parts: Vec<Parts> = chosen.iter().map(|index| all[*index]).collect();
-    Ok(parts.iter().map(|own| Contender { name: name(own, &parts), parts: *own }).collect())
-}
-
-/// The engine, and of its parts those that other contenders of the same engine have otherwise.
-fn name(own: &Parts, all: &[Parts]) -> String {
-    let slots: [fn(&Parts) -> &'static str; 6] =
-        [|p| p.memtable, |p| p.picker, |p| p.log, |p| p.filter, |p| p.cache, |p| p.compression];
-    let rivals = || all.iter().filter(|other| other.engine == own.engine);
-    let telling = slots.iter().filter(|slot| rivals().any(|other| slot(other) != slot(own)));
-    std::iter::once(own.engine).chain(telling.map(|slot| slot(own))).collect::<Vec<_>>().join(" ")
-}
-
-fn run_child(
-    program: &Path,
-    options: &Options,
-    versus: &Versus,
-    parts: &Parts,
-    repetition: u64,
-) -> Result<Vec<Value>, String> {
-    let names: Vec<&str> = versus.workloads.iter().map(|workload| workload.name()).collect();
-    let mut command = Command::new(program);
-    command.args(options.child_arguments(parts, repetition));
-    command.args(["--json", "-", "--workload", &names.join(",")]);
-    let output = command.stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
-    if !output.status.success() {
-        return Err(format!("its process ended with {}", output.status));
-    }
-    let rows = parse(&output.stdout)?;
-    let seen: Vec<_> = rows.iter().filter_map(|row| row["workload"].as_str()).collect();
-    if seen != names {
-        return Err(format!("it reported {seen:?} and not {names:?}"));
-    }
-    Ok(rows)
-}
-
-fn parse(lines: &[u8]) -> Result<Vec<Value>, String> {
-    let lines = std::str::from_utf8(lines).map_err(|error| error.to_string())?;
-    lines.lines().map(|line| serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))).collect()
+    Ok(Contender::named(&parts))
 }
 
 /// What all runs had in common, in lines.
-fn heading(options: &Options, versus: &Versus) -> String {
+fn heading(options: &Options) -> String {
     let (config, settings, machine) = (&options.config, &options.settings, Machine::this());
     format!(
         "{}, {} cores, {}\n{}\n{} records, keys of {} bytes, values of {} bytes ({} of it compressible), {} threads, {} operations\n\
@@ -172,35 +98,8 @@ fn heading(options: &Options, versus: &Versus) -> String {
         settings.cache_bytes >> 20,
         settings.filter_bits_per_key,
         options.selection.compression(),
-        versus.repetitions,
+        options.repetitions(),
     )
-}
-
-fn append(path: &Path, name: &str, repetition: u64, rows: &[Value]) -> Result<(), String> {
-    let mut text = String::new();
-    for row in rows {
-        let mut row = row.clone();
-        row["contender"] = name.into();
-        row["repetition"] = repetition.into();
-        text += &format!("{row}\n");
-    }
-    let failed = |error| format!("{}: {error}", path.display());
-    open_to_append(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a report is no file of a store under test")]
-fn open_to_append(path: &Path) -> std::io::Result<std::fs::File> {
-    std::fs::OpenOptions::new().create(true).append(true).open(path)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a report is no file of a store under test")]
-fn write(path: &PathBuf, text: &str) -> Result<(), String> {
-    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// Whether a figure of this workload depends on writes.
-fn writes(workload: Workload) -> bool {
-    !workload.only_reads()
 }
 
 #[cfg(test)]
@@ -232,10 +131,10 @@ mod tests {
                 "buffered,mapped"
             ]),
             Ok(vec![
-                "terrace skiplist buffered".into(),
-                "terrace skiplist mapped".into(),
-                "terrace btree buffered".into(),
                 "terrace btree mapped".into(),
+                "terrace btree buffered".into(),
+                "terrace skiplist mapped".into(),
+                "terrace skiplist buffered".into(),
                 "memory".into()
             ])
         );

@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod bench;
+mod builds;
 mod ci;
 mod concurrency;
 mod deps;
@@ -43,6 +44,7 @@ struct Verb {
 const VERBS: &[Verb] = &[
     test::VERB,
     bench::VERB,
+    builds::VERB,
     instructions::VERB,
     simulate::VERB,
     sim::VERB,

@@ -1,62 +1,13 @@
 //! The options of the command line.
 
 use crate::cli::selection::{SLOTS, Selection};
+use crate::cli::work::{self, Versus, Work};
+use crate::datafile::DataFile;
 use crate::store::{Durability, Parts, Settings};
 use crate::workload::{Config, Workload};
 use lexopt::prelude::*;
 use std::fmt::Write;
 use std::path::PathBuf;
-
-/// What to run on each chosen combination of parts.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Work {
-    /// The life of a database on real data.
-    RealData,
-    /// These workloads, one after the other.
-    Workloads(Vec<Workload>),
-    /// A comparison of terrace with others.
-    Versus(Versus),
-    /// As a child that is killed: writes to the database in this folder and acknowledges, until killed.
-    WriteUntilKilled(PathBuf),
-    /// As a child of a kill check: counts what is there of what was acknowledged.
-    CountAfterKill(PathBuf),
-}
-
-/// What a comparison is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Versus {
-    /// The other engines.
-    pub(crate) against: Vec<String>,
-    pub(crate) workloads: Vec<Workload>,
-    /// Runs of each.
-    pub(crate) repetitions: u64,
-    /// Whether each store is killed once first and must still have what it acknowledged.
-    pub(crate) kill_check: bool,
-    /// Where the page goes.
-    pub(crate) html: Option<PathBuf>,
-}
-
-/// The workloads of a comparison when none are named; loads first.
-const VERSUS_WORKLOADS: &[Workload] = &[
-    Workload::FillRandom,
-    Workload::FillSequential,
-    Workload::FillBatch,
-    Workload::ReadRandom,
-    Workload::ReadMissing,
-    Workload::ReadHot,
-    Workload::SeekNext10,
-    Workload::ScanForward,
-    Workload::ScanBackward,
-    Workload::YcsbA,
-    Workload::YcsbB,
-    Workload::YcsbC,
-    Workload::YcsbD,
-    Workload::YcsbE,
-    Workload::YcsbF,
-    Workload::MixGraph,
-    Workload::ReadWhileWriting,
-    Workload::OpenAfterKill,
-];
 
 /// All options.
 #[derive(Clone, Debug)]
@@ -71,6 +22,14 @@ pub(crate) struct Options {
     pub(crate) width: usize,
     pub(crate) quiet: bool,
     pub(crate) list: bool,
+    /// Runs of each contender, if given.
+    pub(crate) repetitions: Option<u64>,
+    /// Where the page goes.
+    pub(crate) html: Option<PathBuf>,
+    /// Whether the work is done in this process and not in one for each contender.
+    pub(crate) in_process: bool,
+    /// What progress is headed by, in place of the parts.
+    pub(crate) heading: Option<String>,
     /// For a count after a kill: how many writes were acknowledged.
     pub(crate) acknowledged: u64,
 }
@@ -79,7 +38,7 @@ impl Options {
     /// Reads them; `None` when help was asked for.
     pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Self>, lexopt::Error> {
         let mut config = Config::default();
-        let (mut ops, mut memtable_mib, mut workloads) = (None, None, None);
+        let (mut ops, mut memtable_mib, mut workloads, mut data) = (None, None, None, None);
         let mut options = Options {
             selection: Selection::default(),
             work: Work::RealData,
@@ -91,15 +50,13 @@ impl Options {
             width: 120,
             quiet: false,
             list: false,
+            repetitions: None,
+            html: None,
+            in_process: false,
+            heading: None,
             acknowledged: 0,
         };
-        let mut versus = Versus {
-            against: Vec::new(),
-            workloads: VERSUS_WORKLOADS.to_vec(),
-            repetitions: 3,
-            kill_check: true,
-            html: None,
-        };
+        let mut versus = Versus::default();
         while let Some(argument) = parser.next()? {
             let Long(name) = argument else {
                 if argument == Short('h') {
@@ -120,9 +77,12 @@ impl Options {
                 "quiet" => options.quiet = true,
                 "quick" => workloads = None,
                 "workload" => workloads = Some(list(&mut parser)?),
+                "data" => data = Some(PathBuf::from(parser.value()?)),
                 "against" => versus.against = list(&mut parser)?,
-                "repeat" => versus.repetitions = parser.value()?.parse::<u64>()?.max(1),
-                "html" => versus.html = Some(parser.value()?.into()),
+                "repeat" => options.repetitions = Some(parser.value()?.parse::<u64>()?.max(1)),
+                "html" => options.html = Some(parser.value()?.into()),
+                "in-process" => options.in_process = true,
+                "heading" => (options.heading, options.quiet) = (Some(parser.value()?.string()?), false),
                 "no-kill-check" => versus.kill_check = false,
                 "write-until-killed" => options.work = Work::WriteUntilKilled(parser.value()?.into()),
                 "count-after-kill" => options.work = Work::CountAfterKill(parser.value()?.into()),
@@ -153,25 +113,25 @@ impl Options {
         }
         config.ops = ops.unwrap_or(config.records);
         options.config = config;
+        let matrix = options.repetitions.is_some() || options.html.is_some();
+        options.work = match options.work {
+            Work::RealData => work::chosen(workloads.as_deref(), data, versus, matrix)?,
+            of_a_child => of_a_child,
+        };
         // Real data is small: with a small memtable it still goes through flushes and merges.
-        let real_data = workloads.is_none() && versus.against.is_empty();
-        let default_mib = if real_data { 2 } else { 64 };
+        let default_mib = match &options.work {
+            Work::RealData => 2,
+            Work::Data(path) => DataFile::memtable_mib(path),
+            _ => 64,
+        };
         options.settings.memtable_bytes = mebibytes(memtable_mib.unwrap_or(default_mib))?;
-        let named_real_data = workloads.as_ref().is_some_and(|names| names == &["real-data"]);
-        if let Some(names) = workloads {
-            options.work = work(&names)?;
-        }
-        if !versus.against.is_empty() {
-            match std::mem::replace(&mut options.work, Work::RealData) {
-                Work::Workloads(workloads) => versus.workloads = workloads,
-                Work::RealData if named_real_data => {
-                    return Err("real data is no work for a comparison".into());
-                }
-                _ => {}
-            }
-            options.work = Work::Versus(versus);
-        }
         Ok(Some(options))
+    }
+
+    /// How often each contender runs.
+    pub(crate) fn repetitions(&self) -> u64 {
+        let usual = if matches!(self.work, Work::Versus(_)) { 3 } else { 1 };
+        self.repetitions.unwrap_or(usual)
     }
 
     /// Whether rows go to standard output as JSON, and nothing else does.
@@ -182,7 +142,7 @@ impl Options {
     /// The arguments that let another process do `work` just as these options say, with the parts and seeds given.
     pub(crate) fn child_arguments(&self, parts: &Parts, repetition: u64) -> Vec<String> {
         let Config { records, ops, key_bytes, value_bytes, compressible, threads, .. } = &self.config;
-        let mut arguments = vec!["--quiet".to_owned()];
+        let mut arguments = vec!["--quiet".to_owned(), "--in-process".to_owned()];
         let mut add = |name: &str, value: &dyn std::fmt::Display| {
             arguments.extend([format!("--{name}"), value.to_string()]);
         };
@@ -214,22 +174,6 @@ impl Options {
 fn list(parser: &mut lexopt::Parser) -> Result<Vec<String>, lexopt::Error> {
     let text = parser.value()?.string()?;
     Ok(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
-}
-
-fn work(names: &[String]) -> Result<Work, lexopt::Error> {
-    if names == ["real-data"] {
-        return Ok(Work::RealData);
-    }
-    if names == ["all"] {
-        return Ok(Work::Workloads(Workload::ALL.to_vec()));
-    }
-    let found = names.iter().map(|name| {
-        let known = || Workload::ALL.iter().map(|w| w.name()).collect::<Vec<_>>().join(", ");
-        Workload::from_name(name).ok_or_else(|| {
-            lexopt::Error::from(format!("no workload is called `{name}`; there are: real-data, {}", known()))
-        })
-    });
-    Ok(Work::Workloads(found.collect::<Result<_, _>>()?))
 }
 
 fn durability(name: &str) -> Result<Durability, lexopt::Error> {
@@ -265,7 +209,13 @@ Which combinations (names separated by commas; `all` for all of a slot):
   --list               print the combinations that would run, and end
 
 What to run:
-  --workload NAMES     `real-data` (default), `all`, or any of those below
+  --workload NAMES     `real-data` (default), `all`, or any of those below. Each combination runs in a process of its own; the table
+                       says which are on the Pareto front over throughput, p99.9, the three amplifications and peak memory
+  --repeat N           runs of each, interleaved; medians with 95 % confidence intervals are shown (1; against others 3)
+  --data FILE          your own pairs in place of a workload: loaded in the file's order, read at random, scanned. A line for each, key and
+                       value with a tab between; \\t, \\n, \\r, \\\\ and \\xHH stand for a tab, a line feed, a carriage return, a
+                       backslash and the byte HH
+  --html FILE          a page with plots, tables and settings, which needs nothing else
   --quick              the default: real data
   --records N          records of the loaded store (1000000)
   --ops N              operations of a measured run (as many as records)
@@ -284,12 +234,10 @@ What to run:
 
 Against others (`cargo xtask bench --against` builds them: see bench-harness/peers):
   --against NAMES      rocksdb, fjall, leveldb, redb, lmdb: the same work on terrace and on each, every run in a process of its own
-  --repeat N           runs of each engine, interleaved; medians are shown (3)
-  --html FILE          a page with plots
   --no-kill-check      do not first kill each engine once to see whether it keeps what it acknowledged
 
 Sizes given to every combination alike:
-  --memtable-mib N     memtable (64; with real data 2)
+  --memtable-mib N     memtable (64; with real data 2; with a file of pairs an eighth of it, from 1 to 64)
   --cache-mib N        block cache (64)
   --filter-bits N      filter bits for each key (10)
 
@@ -298,6 +246,7 @@ Output:
   --dir DIR            where databases are made (the system's folder for temporary files)
   --width N            width of the table (120)
   --quiet              no progress on standard error
+  --in-process         all workloads in this process, one combination after the other, once
 
 Workloads:
 "
@@ -344,8 +293,8 @@ pub(crate) mod tests {
     fn a_comparison_has_workloads_of_its_own_and_a_large_memtable() {
         let options = parse(&["--against", "rocksdb,lmdb", "--repeat", "5"]).expect("valid");
         let Work::Versus(versus) = &options.work else { panic!("{:?}", options.work) };
-        assert_eq!((versus.against.len(), versus.repetitions), (2, 5));
-        assert_eq!(versus.workloads, VERSUS_WORKLOADS);
+        assert_eq!((versus.against.len(), options.repetitions()), (2, 5));
+        assert_eq!(*versus, Versus { against: versus.against.clone(), ..Versus::default() });
         assert_eq!(options.settings.memtable_bytes, 64 << 20);
         let options = parse(&["--workload", "seek", "--against", "lmdb"]).expect("valid");
         assert!(

@@ -1,7 +1,9 @@
 //! Goes through the chosen combinations, runs the work on each in a folder of its own, and reports.
 #![expect(clippy::disallowed_methods, reason = "makes the folders in which databases under test live")]
 
-use crate::cli::options::{Options, Work};
+use crate::cli::options::Options;
+use crate::cli::work::Work;
+use crate::given::Given;
 use crate::kill::{self, reopen};
 use crate::lifecycle::{self, LifeOptions};
 use crate::meter::{self, Machine, Progress};
@@ -32,13 +34,18 @@ pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) ->
         Work::RealData => Some(collect(options)?),
         _ => None,
     };
+    let given = options.work.given().map_err(|error| error.to_string())?;
     let mut rows = Vec::new();
     for (number, index) in chosen.iter().enumerate() {
-        progress.heading(format!("[{}/{}] {}", number + 1, chosen.len(), name(&all[*index])));
+        let heading = options.heading.clone();
+        progress.heading(
+            heading.unwrap_or_else(|| format!("[{}/{}] {}", number + 1, chosen.len(), name(&all[*index]))),
+        );
         let factory = &*factories[*index];
-        let added = match (&options.work, &data) {
+        let added = match (&options.work, &given) {
             (Work::Workloads(workloads), _) => run_workloads(factory, options, workloads, &progress)?,
-            (_, data) => vec![live(factory, options, data.as_ref(), &progress)?],
+            (_, Some(given)) => run_given(factory, options, &**given, &progress)?,
+            _ => vec![live(factory, options, data.as_ref(), &progress)?],
         };
         if options.prints_json() {
             added.iter().for_each(|row| println!("{}", row.json_line()));
@@ -104,6 +111,30 @@ fn live(
         .map_err(|error| folder.keep(factory, &error))?;
     folder.remove()?;
     Ok(provenance(factory, options).life_row(&life, seeds.load_seed, seeds.read_seed))
+}
+
+/// Does work that is given to a fresh store; a row for each of its stages.
+fn run_given(
+    factory: &dyn StoreFactory,
+    options: &Options,
+    given: &dyn Given,
+    progress: &Progress,
+) -> Result<Vec<Row>, String> {
+    let folder = Folder::new(options)?;
+    let keep = |error| folder.keep(factory, &error);
+    let store = factory.open(&folder.path, &options.settings).map_err(|error| keep(error.into()))?;
+    let outcomes = given.run(&*store, &options.config, progress).map_err(keep)?;
+    let (_, bytes) = folder.bytes()?;
+    store.close().map_err(|error| folder.keep(factory, &error.into()))?;
+    let rows = given.stages().iter().zip(&outcomes).map(|(stage, outcome)| {
+        let provenance = provenance(factory, options);
+        let mut row = provenance.given_row(stage.name, given.records(), &options.config, outcome);
+        row.space(bytes, outcome.live_bytes);
+        row
+    });
+    let rows = rows.collect();
+    folder.remove()?;
+    Ok(rows)
 }
 
 /// Runs workloads one after the other. One that only reads may go on with the store that the last one left clean; any other gets a
@@ -213,9 +244,7 @@ impl Loaded {
             raw.merge(&self.folder.raw_sync(config)?);
         }
         let mut row = provenance(factory, options).workload_row(workload, config, &outcome);
-        let folder = &self.folder.path;
-        let (_, bytes) =
-            meter::folder_bytes(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let (_, bytes) = self.folder.bytes()?;
         row.space(bytes, outcome.live_bytes);
         if let Some(raw) = raw {
             row.raw_sync(&raw, outcome.ops, outcome.elapsed);
@@ -255,6 +284,10 @@ impl Folder {
                 .map(|()| Folder { path: path.clone() })
                 .map_err(|error| format!("{}: {error}", path.display()));
         }
+    }
+
+    fn bytes(&self) -> Result<(u64, u64), String> {
+        meter::folder_bytes(&self.path).map_err(|error| format!("{}: {error}", self.path.display()))
     }
 
     fn raw_sync(&self, config: &Config) -> Result<meter::Latency, String> {

@@ -183,32 +183,20 @@ impl Provenance {
         row.label_count("run_seed", "run seed", config.run_seed);
         row.field("batch_records", config.batch_records);
         self.end(&mut row);
-        let seconds = outcome.elapsed.as_secs_f64().max(1e-9);
-        row.figure("ops", "ops", Cell::Int(outcome.ops));
-        row.field("elapsed_seconds", seconds);
-        row.figure("kops_per_second", "kop/s", Cell::Float(outcome.ops as f64 / seconds / 1e3, 1));
-        row.figure("krecords_per_second", "krec/s", Cell::Float(outcome.records as f64 / seconds / 1e3, 1));
-        row.figure("megabytes_per_second", "MB/s", Cell::Float(outcome.bytes as f64 / seconds / 1e6, 1));
-        let latency = &outcome.latency;
-        for (name, heading, share) in [
-            ("p50_us", "p50 us", 0.5),
-            ("p90_us", "p90", 0.9),
-            ("p99_us", "p99", 0.99),
-            ("p999_us", "p99.9", 0.999),
-        ] {
-            row.figure(name, heading, micros(latency.quantile(share)));
-        }
-        row.figure("max_us", "max us", micros(latency.max()));
-        row.field("mean_us", latency.mean().as_secs_f64() * 1e6);
-        row.figure("drain_ms", "drain ms", millis(Some(outcome.drain)));
-        row.figure("stall_ms", "stall ms", millis(outcome.stall));
-        stats_and_usage(&mut row, &outcome.stats, &outcome.usage);
-        row.field("background_ops", outcome.background_ops);
-        if outcome.background_ops > 0 {
-            // Readers may be fast because the writer beside them is slow: both figures belong together.
-            let rate = outcome.background_ops as f64 / seconds / 1e3;
-            row.figure("background_kops_per_second", "writer kop/s", Cell::Float(rate, 1));
-        }
+        measured(&mut row, outcome);
+        row
+    }
+
+    /// The row of a stage of work that is given and not drawn: `records` in it, done by one client.
+    pub(crate) fn given_row(&self, stage: &str, records: u64, config: &Config, outcome: &Outcome) -> Row {
+        let mut row = self.begin(stage);
+        row.label_count("threads", "threads", 1);
+        row.label_count("records", "records", records);
+        row.field("key_bytes", "varying");
+        row.field("value_bytes", "varying");
+        row.label_count("run_seed", "run seed", config.run_seed);
+        self.end(&mut row);
+        measured(&mut row, outcome);
         row
     }
 
@@ -237,6 +225,36 @@ impl Provenance {
         row.figure("stall_ms", "stall ms", millis(life.stats.stall));
         stats_and_usage(&mut row, &life.stats, &life.usage);
         row
+    }
+}
+
+/// What a run measured.
+fn measured(row: &mut Row, outcome: &Outcome) {
+    let seconds = outcome.elapsed.as_secs_f64().max(1e-9);
+    row.figure("ops", "ops", Cell::Int(outcome.ops));
+    row.field("elapsed_seconds", seconds);
+    row.figure("kops_per_second", "kop/s", Cell::Float(outcome.ops as f64 / seconds / 1e3, 1));
+    row.figure("krecords_per_second", "krec/s", Cell::Float(outcome.records as f64 / seconds / 1e3, 1));
+    row.figure("megabytes_per_second", "MB/s", Cell::Float(outcome.bytes as f64 / seconds / 1e6, 1));
+    let latency = &outcome.latency;
+    for (name, heading, share) in [
+        ("p50_us", "p50 us", 0.5),
+        ("p90_us", "p90", 0.9),
+        ("p99_us", "p99", 0.99),
+        ("p999_us", "p99.9", 0.999),
+    ] {
+        row.figure(name, heading, micros(latency.quantile(share)));
+    }
+    row.figure("max_us", "max us", micros(latency.max()));
+    row.field("mean_us", latency.mean().as_secs_f64() * 1e6);
+    row.figure("drain_ms", "drain ms", millis(Some(outcome.drain)));
+    row.figure("stall_ms", "stall ms", millis(outcome.stall));
+    stats_and_usage(row, &outcome.stats, &outcome.usage);
+    row.field("background_ops", outcome.background_ops);
+    if outcome.background_ops > 0 {
+        // Readers may be fast because the writer beside them is slow: both figures belong together.
+        let rate = outcome.background_ops as f64 / seconds / 1e3;
+        row.figure("background_kops_per_second", "writer kop/s", Cell::Float(rate, 1));
     }
 }
 

@@ -13,61 +13,21 @@ use std::path::Path;
 use std::sync::Arc;
 use terrace::{Engine, Options, StockLog, WriteBatch};
 use terrace_bloom::{BlockedBloom, Filter, FilterId, StandardBloom};
-use terrace_compaction::{
-    CompactionPicker, FifoPicker, FluidOptions, FluidPicker, PickContext, Plan, Shape, TieredOptions,
-    TieredPicker, UniversalOptions, UniversalPicker, WindowedOptions, WindowedPicker,
-};
+use terrace_compaction::CompactionPicker;
+use terrace_compaction::stock::{self, Sizes};
 use terrace_memtable::{BTreeMemTable, HashMemTable, MemTable, SkipListMemTable};
 use terrace_sstable::{BlockTable, Compression, FilterOptions, QuickCache};
 use terrace_vfs::Vfs;
 use terrace_wal::{CreateLog, LogKind};
 
-/// Makes a policy for an engine of these options.
-type MakePicker = fn(&Options) -> Box<dyn CompactionPicker>;
-
-/// Each policy by its name; the stock one is the first.
-const PICKERS: &[(&str, MakePicker)] = &[
-    ("leveled", |options| Box::new(terrace::leveled_picker(options))),
-    ("tiered", |options| {
-        let own = TieredOptions { target_table_bytes: options.table_bytes, ..TieredOptions::default() };
-        Box::new(TieredPicker::new(own))
-    }),
-    ("universal", |options| {
-        let own = UniversalOptions { target_table_bytes: options.table_bytes, ..UniversalOptions::default() };
-        Box::new(UniversalPicker::new(own))
-    }),
-    ("fluid", |options| {
-        let usual = FluidOptions::default();
-        Box::new(FluidPicker::new(FluidOptions {
-            base_level_bytes: 4 * options.memtable_bytes as u64 * usual.size_ratio,
-            target_table_bytes: options.table_bytes,
-            ..usual
-        }))
-    }),
-    // A run of the harness takes seconds, so it meets several windows of one second.
-    ("windowed", |options| {
-        Box::new(WindowedPicker::new(WindowedOptions {
-            window_seconds: 1,
-            keep_seconds: None,
-            target_table_bytes: options.table_bytes,
-            ..WindowedOptions::default()
-        }))
-    }),
-    // Keeps everything: what it dropped could not be read back.
-    ("fifo", |_| Box::new(FifoPicker::default())),
-];
-
-/// A policy that is chosen by name.
-#[derive(Debug)]
-struct AnyPicker(Box<dyn CompactionPicker>);
-
-impl CompactionPicker for AnyPicker {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
-    fn pick(&self, shape: &Shape, context: &PickContext) -> Plan {
-        self.0.pick(shape, context)
+/// What a policy's sizes follow from, as the leveled one's do. Everything is kept: what `fifo` dropped could not be read back.
+fn sizes(options: &Options) -> Sizes {
+    Sizes {
+        memtable_bytes: options.memtable_bytes as u64,
+        table_bytes: options.table_bytes,
+        // A run of the harness takes seconds, so it meets several windows of one second.
+        turnover_seconds: 20,
+        ..Sizes::default()
     }
 }
 
@@ -79,10 +39,10 @@ impl<M: MemTable> terrace::Parts for Mix<M> {
     type Log = StockLog;
     type Cache = QuickCache;
     type Table = BlockTable;
-    type Picker = AnyPicker;
+    type Picker = Box<dyn CompactionPicker>;
 
-    fn picker(options: &Options) -> AnyPicker {
-        AnyPicker(Box::new(terrace::leveled_picker(options)))
+    fn picker(options: &Options) -> Self::Picker {
+        Box::new(terrace::leveled_picker(options))
     }
 
     fn create_log(
@@ -102,7 +62,7 @@ impl<M: MemTable> terrace::Parts for Mix<M> {
 /// Opens one combination.
 struct TerraceFactory<M> {
     parts: Parts,
-    picker: MakePicker,
+    picker: stock::Make,
     log: LogKind,
     filter: Option<FilterId>,
     compression: Compression,
@@ -112,8 +72,8 @@ struct TerraceFactory<M> {
 /// Every combination; the stock one is the first.
 pub(super) fn factories() -> Vec<Box<dyn StoreFactory>> {
     let mut all = Vec::new();
-    add::<SkipListMemTable>(&mut all);
     add::<BTreeMemTable>(&mut all);
+    add::<SkipListMemTable>(&mut all);
     add::<HashMemTable>(&mut all);
     all
 }
@@ -125,8 +85,8 @@ fn add<M: MemTable>(all: &mut Vec<Box<dyn StoreFactory>>) {
         ("none", None),
     ];
     let compressions = [("lz4", Compression::Lz4), ("none", Compression::None)];
-    for (picker_name, picker) in PICKERS {
-        for log in LogKind::ALL {
+    for (picker_name, picker) in stock::all() {
+        for log in [LogKind::Mapped, LogKind::Buffered, LogKind::Null] {
             for (filter_name, filter) in filters {
                 for (compression_name, compression) in compressions {
                     let parts = Parts {
@@ -177,7 +137,7 @@ impl<M: MemTable> StoreFactory for TerraceFactory<M> {
             compression: vec![Compression::None, Compression::None, self.compression],
             ..defaults
         };
-        let picker = AnyPicker((self.picker)(&options));
+        let picker = (self.picker)(&sizes(&options));
         let engine = Engine::<Mix<M>>::builder(dir).options(options).picker(picker).open();
         Ok(Box::new(TerraceStore { engine: named("open", engine)? }))
     }
@@ -305,19 +265,13 @@ mod tests {
     fn every_combination_is_there_once_and_the_stock_one_first() {
         let parts: Vec<Parts> = factories().iter().map(|factory| factory.parts()).collect();
         let distinct: BTreeSet<String> = parts.iter().map(|parts| format!("{parts:?}")).collect();
-        assert_eq!((parts.len(), distinct.len()), (3 * PICKERS.len() * 3 * 3 * 2, parts.len()));
+        assert_eq!(Options::default().log.name(), "mapped");
+        assert_eq!((parts.len(), distinct.len()), (3 * stock::all().len() * 3 * 3 * 2, parts.len()));
         let Parts { memtable, picker, log, filter, compression, .. } = parts[0];
         assert_eq!(
             [memtable, picker, log, filter, compression],
-            ["skiplist", "leveled", "buffered", "blocked", "lz4"]
+            ["btree", "leveled", "mapped", "blocked", "lz4"]
         );
-    }
-
-    #[test]
-    fn a_policy_goes_by_the_name_that_it_gives_itself() {
-        for (name, make) in PICKERS {
-            assert_eq!(make(&Options::default()).name(), *name);
-        }
     }
 
     #[test]

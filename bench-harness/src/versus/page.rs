@@ -1,9 +1,9 @@
 //! A comparison as one HTML page that needs nothing else: plots inline, no script.
 
-use super::plot::{self, Bar, Curve, escape};
-use super::results::{Results, Spread};
-use super::writes;
-use crate::workload::Workload;
+use crate::page::plot::{self, Bar, Curve};
+use crate::page::{document, escape};
+use crate::runs::Stage;
+use crate::runs::results::{Results, Spread};
 use std::fmt::Write;
 
 /// Each engine has its colour on all pages; whoever has none gets the next of the spare ones.
@@ -17,26 +17,16 @@ const COLOURS: &[(&str, &str)] = &[
 ];
 const SPARE: &[&str] = &["#3f8f3f", "#a0479f", "#c2a000", "#3b7dd8"];
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2rem auto;padding:0 1rem;color:#1d2429;background:#fff}\
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin:2.2rem 0 .2rem}p{margin:.2rem 0}pre{white-space:pre-wrap;background:#f3f5f6;padding:.7rem;font-size:13px}\
-table{border-collapse:collapse;font-size:13px;margin:.7rem 0}th,td{padding:.15rem .7rem;text-align:right;border-bottom:1px solid #dfe4e7}\
-th:first-child,td:first-child{text-align:left}.plots{display:flex;flex-wrap:wrap;gap:1rem}svg{font:12px system-ui,sans-serif;fill:#1d2429}\
-svg .title{font-weight:600}svg .grid{stroke:#e3e7ea}svg .axis{fill:#66727b}svg .spread{stroke:#1d2429;stroke-width:1.5;opacity:.55}";
-
 /// The page.
 pub(super) fn render(results: &Results, heading: &str) -> String {
     let title = "Terrace and other stores under the same work";
-    let mut html = format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title}</title><style>{STYLE}</style>\n<h1>{title}</h1>\n<pre>{}</pre>\n",
-        escape(heading)
-    );
+    let mut html = format!("<h1>{title}</h1>\n<pre>{}</pre>\n", escape(heading));
     versions(&mut html, results);
     summary(&mut html, results);
-    for workload in &results.workloads {
-        section(&mut html, results, *workload);
+    for stage in &results.stages {
+        section(&mut html, results, stage);
     }
-    html + "</html>\n"
+    document(title, &html, "")
 }
 
 fn colour(results: &Results, index: usize) -> &'static str {
@@ -66,12 +56,12 @@ fn summary(html: &mut String, results: &Results) {
     html.push_str("<h2>Thousand records a second, and how many times that terrace has</h2>\n<table><tr><th>workload</th>");
     results.contenders.iter().for_each(|contender| *html += &format!("<th>{}</th>", escape(&contender.name)));
     html.push_str("</tr>\n");
-    for workload in &results.workloads {
-        let _ = write!(html, "<tr><td>{}</td>", workload.name());
+    for stage in &results.stages {
+        let _ = write!(html, "<tr><td>{}</td>", stage.name);
         for index in 0..results.contenders.len() {
             let rate =
-                results.rate(index, *workload).map_or("-".to_owned(), |rate| format!("{:.0}", rate.median));
-            let ratio = results.ratio(home, index, *workload).filter(|_| index != home);
+                results.rate(index, stage).map_or("-".to_owned(), |rate| format!("{:.0}", rate.median));
+            let ratio = results.ratio(home, index, stage).filter(|_| index != home);
             let ratio = ratio.map_or(String::new(), |ratio| format!(" ({ratio:.2}x)"));
             let _ = write!(html, "<td>{rate}{ratio}</td>");
         }
@@ -80,9 +70,8 @@ fn summary(html: &mut String, results: &Results) {
     html.push_str("</table>\n");
 }
 
-fn section(html: &mut String, results: &Results, workload: Workload) {
-    let _ =
-        write!(html, "<h2>{}</h2><p>{}</p>\n<div class=\"plots\">", workload.name(), escape(workload.what()));
+fn section(html: &mut String, results: &Results, stage: &Stage) {
+    let _ = write!(html, "<h2>{}</h2><p>{}</p>\n<div class=\"plots\">", stage.name, escape(stage.what));
     let all = 0..results.contenders.len();
     let mut add = |title: &str, decimals: usize, figure: &dyn Fn(usize) -> Option<Spread>| {
         let bars: Vec<Bar<'_>> = all
@@ -96,9 +85,9 @@ fn section(html: &mut String, results: &Results, workload: Workload) {
             html.push_str(&plot::bars(title, &bars, decimals));
         }
     };
-    add("Throughput, thousand records a second", 0, &|index| results.rate(index, workload));
-    let figure = |name: &'static str| move |index| results.figure(index, workload, name);
-    if writes(workload) {
+    add("Throughput, thousand records a second", 0, &|index| results.rate(index, stage));
+    let figure = |name: &'static str| move |index| results.figure(index, stage, name);
+    if stage.writes {
         add("Write amplification, log and drain included", 2, &figure("write_amp"));
         add("Space on disk per live byte, after the drain", 2, &figure("disk_per_live_byte"));
         add("Drain of what was left to do, ms", 0, &figure("drain_ms"));
@@ -117,7 +106,7 @@ fn section(html: &mut String, results: &Results, workload: Workload) {
             colour: colour(results, index),
             points: columns
                 .iter()
-                .map(|(_, name)| results.figure(index, workload, name).map(|spread| spread.median))
+                .map(|(_, name)| results.figure(index, stage, name).map(|spread| spread.median))
                 .collect(),
         })
         .collect();
@@ -128,18 +117,14 @@ fn section(html: &mut String, results: &Results, workload: Workload) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::versus::results::tests::sample;
+    use crate::versus::ratios::tests::sample;
 
     #[test]
     fn the_page_stands_alone_and_closes_what_it_opens() {
         let page = render(&sample(), "2 cores <& more>");
         assert!(page.contains("2 cores &lt;&amp; more&gt;"));
         assert!(!page.contains("http") && !page.contains("<script") && !page.contains("NaN"));
-        for tag in ["svg", "table", "tr", "td", "th", "div", "h2", "text"] {
-            let opened =
-                page.matches(&format!("<{tag} ")).count() + page.matches(&format!("<{tag}>")).count();
-            assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
-        }
+        crate::page::tests::check(&page);
     }
 
     #[test]

@@ -1,33 +1,31 @@
 //! A comparison as text: a block for each workload, and at the end the ratios of all.
 
-use super::results::Results;
-use super::writes;
 use crate::report::{self, Cell, Row};
-use crate::workload::Workload;
+use crate::runs::Stage;
+use crate::runs::results::Results;
 use std::fmt::Write;
 
 /// All blocks, and the summary.
 pub(super) fn render(results: &Results, width: usize) -> String {
     let mut text = String::new();
-    for workload in &results.workloads {
-        let _ = writeln!(text, "## {}: {}\n", workload.name(), workload.what());
-        let rows: Vec<Row> =
-            (0..results.contenders.len()).map(|index| row(results, index, *workload)).collect();
+    for stage in &results.stages {
+        let _ = writeln!(text, "## {}: {}\n", stage.name, stage.what);
+        let rows: Vec<Row> = (0..results.contenders.len()).map(|index| row(results, index, stage)).collect();
         text += &report::render(&rows, width);
         text.push('\n');
     }
     text + &summary(results, width)
 }
 
-fn row(results: &Results, index: usize, workload: Workload) -> Row {
+fn row(results: &Results, index: usize, stage: &Stage) -> Row {
     let mut row = Row::default();
     row.label("engine", "engine", results.contenders[index].name.as_str());
-    let rate = results.rate(index, workload);
+    let rate = results.rate(index, stage);
     row.figure("krecords_per_second", "krec/s", cell(rate.map(|rate| rate.median), 1));
     row.figure("low", "low", cell(rate.map(|rate| rate.low), 1));
     row.figure("high", "high", cell(rate.map(|rate| rate.high), 1));
-    row.figure("ratio", "terrace x", cell(results.ratio(results.home(), index, workload), 2));
-    let figure = |name: &str| results.figure(index, workload, name).map(|spread| spread.median);
+    row.figure("ratio", "terrace x", cell(results.ratio(results.home(), index, stage), 2));
+    let figure = |name: &str| results.figure(index, stage, name).map(|spread| spread.median);
     row.figure("mb", "MB/s", cell(figure("megabytes_per_second"), 1));
     for (name, heading) in
         [("p50_us", "p50 us"), ("p99_us", "p99"), ("p999_us", "p99.9"), ("max_us", "max us")]
@@ -36,7 +34,7 @@ fn row(results: &Results, index: usize, workload: Workload) -> Row {
             figure(name).map_or(0, |figure| if figure < 10.0 { 2 } else { usize::from(figure < 1000.0) });
         row.figure(name, heading, cell(figure(name), decimals));
     }
-    if writes(workload) {
+    if stage.writes {
         row.figure("drain_ms", "drain ms", cell(figure("drain_ms"), 0));
         row.figure("write_amp", "w-amp", cell(figure("write_amp"), 2));
         row.figure("disk_per_live_byte", "disk/live", cell(figure("disk_per_live_byte"), 2));
@@ -64,22 +62,22 @@ fn summary(results: &Results, width: usize) -> String {
         results.contenders[home].name
     );
     let rows: Vec<Row> = results
-        .workloads
+        .stages
         .iter()
-        .map(|workload| {
+        .map(|stage| {
             let mut row = Row::default();
-            row.label("workload", "workload", workload.name());
-            let fastest = results.fastest_lsm(*workload);
+            row.label("workload", "workload", stage.name);
+            let fastest = results.fastest_lsm(stage);
             row.label(
                 "fastest",
                 "fastest LSM",
                 fastest.map_or("-", |index| results.contenders[index].parts.engine),
             );
-            let best = fastest.and_then(|index| results.ratio(home, index, *workload));
+            let best = fastest.and_then(|index| results.ratio(home, index, stage));
             row.figure("best", "x fastest", cell(best, 2));
             for index in (0..results.contenders.len()).filter(|index| *index != home) {
                 let heading = results.contenders[index].heading();
-                row.figure(heading, heading, cell(results.ratio(home, index, *workload), 2));
+                row.figure(heading, heading, cell(results.ratio(home, index, stage), 2));
             }
             row
         })
@@ -91,7 +89,7 @@ fn summary(results: &Results, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::versus::results::tests::sample;
+    use crate::versus::ratios::tests::sample;
 
     #[test]
     fn the_table_shows_medians_and_ratios() {

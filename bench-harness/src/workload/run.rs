@@ -37,6 +37,15 @@ pub enum BenchError {
     /// A child process did something else than it was to.
     #[error("the process that was to be killed: {0}")]
     Child(String),
+    /// A user's file of pairs is none.
+    #[error("{path}: {source}")]
+    Data {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: crate::datafile::DataError,
+    },
     /// A file of the harness's own: data to load, a report.
     #[error("{path}: {source}")]
     File {

@@ -1,6 +1,7 @@
 //! Plots as inline SVG: bars with the spread of the runs, and latency curves over a logarithmic scale.
 
-use super::results::Spread;
+use super::escape;
+use crate::runs::results::Spread;
 use std::fmt::Write;
 
 const WIDTH: f64 = 460.0;
@@ -10,14 +11,14 @@ const BAR: f64 = 20.0;
 const STEP: f64 = 30.0;
 
 /// A named, coloured figure.
-pub(super) struct Bar<'a> {
-    pub(super) name: &'a str,
-    pub(super) colour: &'a str,
-    pub(super) spread: Spread,
+pub(crate) struct Bar<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) colour: &'a str,
+    pub(crate) spread: Spread,
 }
 
 /// Horizontal bars from zero; a thin line from the lowest to the highest run.
-pub(super) fn bars(title: &str, bars: &[Bar<'_>], decimals: usize) -> String {
+pub(crate) fn bars(title: &str, bars: &[Bar<'_>], decimals: usize) -> String {
     let height = 34.0 + STEP * bars.len() as f64;
     let mut svg = open(title, height);
     let most = bars.iter().map(|bar| bar.spread.high).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
@@ -44,14 +45,14 @@ pub(super) fn bars(title: &str, bars: &[Bar<'_>], decimals: usize) -> String {
 }
 
 /// A curve: its points in the order of the columns; a column without a figure is left out.
-pub(super) struct Curve<'a> {
-    pub(super) name: &'a str,
-    pub(super) colour: &'a str,
-    pub(super) points: Vec<Option<f64>>,
+pub(crate) struct Curve<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) colour: &'a str,
+    pub(crate) points: Vec<Option<f64>>,
 }
 
 /// Curves over columns, on a logarithmic scale of whole decades, named at their right ends.
-pub(super) fn curves(title: &str, columns: &[&str], curves: &[Curve<'_>]) -> String {
+pub(crate) fn curves(title: &str, columns: &[&str], curves: &[Curve<'_>]) -> String {
     let height = 230.0;
     let mut svg = open(title, height);
     let positive =
@@ -122,7 +123,7 @@ fn label_heights(curves: &[Curve<'_>], y: impl Fn(f64) -> f64) -> Vec<f64> {
 }
 
 /// Microseconds, in the unit that people would use.
-fn duration(micros: f64) -> String {
+pub(super) fn duration(micros: f64) -> String {
     match micros {
         m if m >= 1e6 => format!("{:.0} s", m / 1e6),
         m if m >= 1e3 => format!("{:.0} ms", m / 1e3),
@@ -136,11 +137,6 @@ fn open(title: &str, height: f64) -> String {
     format!(
         r#"<svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" aria-label="{title}"><text x="0" y="16" class="title">{title}</text>"#
     )
-}
-
-/// Text that may stand in HTML and in its attributes.
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

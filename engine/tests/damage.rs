@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use terrace::{Clock, Db, Durability, Error, Executor, SimClock, SimExecutor};
 use terrace_vfs::MemVfs;
+use terrace_wal::LogKind;
 
 fn open(mem: &MemVfs) -> Result<Db, Error> {
     let clock: Arc<dyn Clock> = Arc::new(SimClock::new());
@@ -16,6 +17,7 @@ fn open(mem: &MemVfs) -> Result<Db, Error> {
         .executor(executor)
         .memtable_bytes(1 << 20)
         .block_bytes(128)
+        .log(LogKind::Buffered)
         .log_preallocate_bytes(256)
         .open()
 }

@@ -9,6 +9,7 @@ use terrace::{
     WriteBatch,
 };
 use terrace_vfs::{CrashFate, CreateOptions, Fault, FaultRule, FaultVfs, MemVfs, Operation, Vfs};
+use terrace_wal::LogKind;
 
 fn builder(vfs: Arc<dyn Vfs>, compaction: bool) -> Builder<DefaultParts> {
     let clock: Arc<dyn Clock> = Arc::new(SimClock::new());
@@ -21,6 +22,7 @@ fn builder(vfs: Arc<dyn Vfs>, compaction: bool) -> Builder<DefaultParts> {
         .table_bytes(4 << 10)
         .memory_bytes(1 << 20)
         .block_bytes(256)
+        .log(LogKind::Buffered)
         .log_preallocate_bytes(1024)
         .compaction(compaction)
 }

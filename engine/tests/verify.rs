@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use terrace::{Clock, Db, Durability, Error, Executor, SimClock, SimExecutor, VerifyReport, WriteBatch};
 use terrace_vfs::{CreateOptions, MemVfs, Vfs};
+use terrace_wal::LogKind;
 
 fn builder(mem: &MemVfs) -> terrace::Builder<terrace::DefaultParts> {
     let clock: Arc<dyn Clock> = Arc::new(SimClock::new());
@@ -14,6 +15,7 @@ fn builder(mem: &MemVfs) -> terrace::Builder<terrace::DefaultParts> {
         .executor(executor)
         .memtable_bytes(1 << 20)
         .block_bytes(256)
+        .log(LogKind::Buffered)
         .log_preallocate_bytes(2048)
         .compaction(false)
 }

@@ -17,6 +17,7 @@ use terrace_compaction::LeveledPicker;
 use terrace_journey::{Disk, Outcome, Row, Store, Workload, leveled, note};
 use terrace_memtable::BTreeMemTable;
 use terrace_sstable::{BlockTable, QuickCache};
+use terrace_wal::LogKind;
 
 const READS: u64 = 5_000;
 
@@ -59,7 +60,7 @@ fn main() -> Outcome {
 
     let disk = Disk::new()?;
     let small = Db::builder(disk.folder()).memtable_bytes(128 << 10).cache_bytes(0).picker(leveled(4));
-    let db = small.log_preallocate_bytes(0).vfs(disk.vfs()).open()?;
+    let db = small.log(LogKind::Buffered).log_preallocate_bytes(0).vfs(disk.vfs()).open()?;
     let row = Row::measure("Db, sizes of these steps", &disk, work, READS, &mut Database(db.clone()))?;
     row.print();
     assert!(row.files < 1.2 && row.files_absent < 0.3);

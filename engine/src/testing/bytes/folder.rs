@@ -6,8 +6,8 @@ use std::sync::Arc;
 use terrace_sstable::testing::reseal_table;
 use terrace_sstable::{BlockCache, BlockTableReader, NullCache, OpenTable, TableReader};
 use terrace_vfs::{CreateOptions, Existing, MemVfs, Vfs};
-use terrace_wal::RecoveryMode;
 use terrace_wal::testing::reseal_log;
+use terrace_wal::{LogKind, RecoveryMode};
 
 use super::RESEAL;
 use crate::names::FileName;
@@ -130,7 +130,7 @@ fn open(mem: &MemVfs, mode: RecoveryMode) -> Result<Db> {
     let clock: Arc<dyn Clock> = Arc::new(SimClock::new());
     let executor: Arc<dyn Executor> = Arc::new(SimExecutor::new(1, Arc::clone(&clock)));
     let builder = Db::builder(DIR).vfs(Arc::new(mem.clone())).clock(clock).executor(executor).recovery(mode);
-    builder.memtable_bytes(1 << 20).block_bytes(256).log_preallocate_bytes(0).open()
+    builder.memtable_bytes(1 << 20).block_bytes(256).log(LogKind::Buffered).log_preallocate_bytes(0).open()
 }
 
 /// All files but the lock, which a failed open may leave.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use terrace_sstable::testing::{data_block_seeds, part_seeds, table_seeds};
 use terrace_vfs::{MemVfs, Vfs};
-use terrace_wal::{LogReader, ReadLogOptions, RecoveryMode};
+use terrace_wal::{LogKind, LogReader, ReadLogOptions, RecoveryMode};
 
 use super::{RESEAL, folder};
 use crate::{Clock, Db, Durability, Executor, Result, SimClock, SimExecutor, WriteBatch};
@@ -46,7 +46,7 @@ fn open(mem: &MemVfs) -> Result<Db> {
     let clock: Arc<dyn Clock> = Arc::new(SimClock::new());
     let executor: Arc<dyn Executor> = Arc::new(SimExecutor::new(1, Arc::clone(&clock)));
     let builder = Db::builder("/db").vfs(Arc::new(mem.clone())).clock(clock).executor(executor);
-    builder.memtable_bytes(1 << 20).block_bytes(128).log_preallocate_bytes(0).open()
+    builder.memtable_bytes(1 << 20).block_bytes(128).log(LogKind::Buffered).log_preallocate_bytes(0).open()
 }
 
 /// A database with two keyspaces, tables, tombstones and a log.

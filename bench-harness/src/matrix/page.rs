@@ -1,7 +1,7 @@
 //! The matrix as one HTML page that needs nothing else: plots and tables, and a few lines of script that sort a table and light up a combination
 //! wherever it is drawn. Without the script everything is there to be read.
 
-use super::{FIGURES, Heading, Standing, pareto};
+use super::{FIGURES, Figure, Heading, Standing, pareto};
 use crate::page::panels::{self, COLOURS, Line, Mark, Panel};
 use crate::page::scatter::{self, Dot, scatter};
 use crate::page::{document, escape};
@@ -200,7 +200,10 @@ fn rows(results: &Results, stage: &Stage, standings: &[Standing], look: &Look, s
         Panel { title: FIGURES[0].title, share: 2.4, decimals: 0 },
         Panel { title: "Latency of an operation", share: 2.6, decimals: 0 },
     ];
-    columns.extend(FIGURES[2..].iter().map(|figure| Panel {
+    let known =
+        |figure: &&Figure| shown.iter().any(|index| results.figure(*index, stage, figure.name).is_some());
+    let rest: Vec<&Figure> = FIGURES[2..].iter().filter(known).collect();
+    columns.extend(rest.iter().map(|figure| Panel {
         title: figure.title,
         share: 1.0,
         decimals: figure.decimals,
@@ -216,7 +219,7 @@ fn rows(results: &Results, stage: &Stage, standings: &[Standing], look: &Look, s
                 _ => None,
             };
             let mut marks = vec![bar(FIGURES[0].name), latencies];
-            marks.extend(FIGURES[2..].iter().map(|figure| bar(figure.name)));
+            marks.extend(rest.iter().map(|figure| bar(figure.name)));
             Line {
                 key: *index,
                 name: &results.contenders[*index].name,

@@ -5,10 +5,10 @@ use crate::runs::results::Spread;
 use std::fmt::Write;
 
 pub(crate) const STYLE: &str = ".row .hit{fill:transparent}.row.lit .hit{fill:var(--box)}.row text{font-size:11px}.row.front .name{font-weight:600}\
-.row .mark{fill:var(--front)}.ring{fill:var(--ground);stroke-width:1.5}.k0{fill:var(--c0);stroke:var(--c0)}.k1{fill:var(--c1);stroke:var(--c1)}\
+.row .mark{fill:var(--front)}.k0{fill:var(--c0);stroke:var(--c0)}.k1{fill:var(--c1);stroke:var(--c1)}\
 .k2{fill:var(--c2);stroke:var(--c2)}.k3{fill:var(--c3);stroke:var(--c3)}.k4{fill:var(--c4);stroke:var(--c4)}.k5{fill:var(--c5);stroke:var(--c5)}\
 .k6{fill:var(--c6);stroke:var(--c6)}.k7{fill:var(--c7);stroke:var(--c7)}.bar{stroke:none;opacity:.8}.hollow{fill:none}text.k0,text.k1,text.k2,\
-text.k3,text.k4,text.k5,text.k6,text.k7{stroke:none}";
+text.k3,text.k4,text.k5,text.k6,text.k7{stroke:none}circle.ring{fill:var(--ground);stroke-width:1.5}";
 
 /// How many colours there are.
 pub(crate) const COLOURS: usize = 8;
@@ -20,6 +20,8 @@ const HEAD: f64 = 42.0;
 /// Room behind a bar for its figure.
 const FIGURE: f64 = 42.0;
 const CHARACTER: f64 = 6.4;
+/// Room for the name of a decade.
+const DECADE: f64 = 50.0;
 
 /// A column of the plot.
 pub(crate) struct Panel {
@@ -131,15 +133,20 @@ fn scale<'a>(marks: impl Iterator<Item = &'a Mark>) -> Scale {
 }
 
 fn decades(svg: &mut String, place: &Place, low: i32, high: i32, height: f64) {
+    let apart = place.width / f64::from((high - low).max(1));
     for decade in low..=high {
         let figure = 10f64.powi(decade);
         let x = place.x(figure);
-        let _ = write!(
-            svg,
-            r#"<line x1="{x:.1}" x2="{x:.1}" y1="36" y2="{:.1}" class="grid"/><text x="{x:.1}" y="30" text-anchor="middle" class="axis">{}</text>"#,
-            height - 4.0,
-            super::plot::duration(figure)
-        );
+        let _ =
+            write!(svg, r#"<line x1="{x:.1}" x2="{x:.1}" y1="36" y2="{:.1}" class="grid"/>"#, height - 4.0);
+        // Where decades stand close, every other has its name.
+        if apart >= DECADE || (decade - low) % 2 == 0 {
+            let _ = write!(
+                svg,
+                r#"<text x="{x:.1}" y="30" text-anchor="middle" class="axis">{}</text>"#,
+                super::plot::duration(figure)
+            );
+        }
     }
 }
 

@@ -63,6 +63,11 @@ impl Axis {
         Axis { low, high, logarithmic: false, ticks }
     }
 
+    /// Whether an interval lies within.
+    fn holds(&self, spread: Spread) -> bool {
+        self.low <= spread.low && spread.high <= self.high
+    }
+
     /// Where a figure lies between the ends, from 0 to 1.
     fn share(&self, figure: f64) -> f64 {
         let share = match self.logarithmic {
@@ -154,12 +159,13 @@ fn draw(svg: &mut String, x: &Axis, y: &Axis, dot: &Dot<'_>) {
         label(dot.x.median),
         label(dot.y.median)
     );
-    if dot.x.low < dot.x.high {
+    // An interval of two or three runs may reach over all of the plot: it tells nothing then and hides the rest.
+    if dot.x.low < dot.x.high && x.holds(dot.x) {
         let (low, high) = (x_of(x, dot.x.low), x_of(x, dot.x.high));
         let _ =
             write!(svg, r#"<line x1="{low:.1}" x2="{high:.1}" y1="{cy:.1}" y2="{cy:.1}" class="reach"/>"#);
     }
-    if dot.y.low < dot.y.high {
+    if dot.y.low < dot.y.high && y.holds(dot.y) {
         let (low, high) = (y_of(y, dot.y.low), y_of(y, dot.y.high));
         let _ =
             write!(svg, r#"<line x1="{cx:.1}" x2="{cx:.1}" y1="{low:.1}" y2="{high:.1}" class="reach"/>"#);
@@ -212,7 +218,7 @@ fn names(svg: &mut String, x: &Axis, y: &Axis, best: &[&Dot<'_>]) {
 
 /// Style of these plots, beside that of [`panels`](super::panels).
 pub(crate) const STYLE: &str = ".best{fill:none;stroke:var(--front);stroke-width:1.5;stroke-dasharray:5 4}.dot .hollow{fill:var(--ground);stroke-width:1.4}\
-.reach{stroke:var(--ink);opacity:.25}.dot.lit circle,.dot.lit path{stroke:var(--ink);stroke-width:3}svg .name{font-size:11px}";
+.reach{stroke:var(--ink);opacity:.25}.dot.lit circle,.dot.lit path{stroke:var(--ink);stroke-width:3}svg .name{font-size:11px;paint-order:stroke}.plots text.name{stroke:var(--ground);stroke-width:3px}";
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use terrace_entry::SeqNo;
 
 use crate::edit::{check_sorted, refuse};
 use crate::shape::{LEVELS_MAX, Run, Shape, ShapeError, TableId, TableMeta};
@@ -288,11 +289,14 @@ impl Shape {
     }
 
     /// The task that merges everything into one run at the deepest level in use (at least level 1): what a person who asks for a full compaction gets.
-    /// `None` for an empty shape and for one that is a single run there already.
+    /// `None` for an empty shape and for one that is a single run there already, out of which such a merge has taken all that could go: it holds no
+    /// tombstone, and its versions have lost their sequence numbers, as they do where nothing older is and no snapshot needs them.
     #[must_use]
     pub fn full_merge(&self, target_table_bytes: u64) -> Option<Task> {
         let deepest = self.runs().next_back()?.0.max(1);
-        if self.runs().count() == 1 && self.runs_of(deepest).len() == 1 {
+        let is_done = |meta: &TableMeta| meta.tombstones == 0 && meta.seqno_max == SeqNo::ZERO;
+        let is_one_run = self.runs().count() == 1 && self.runs_of(deepest).len() == 1;
+        if is_one_run && self.tables().all(|(_, meta)| is_done(meta)) {
             return None;
         }
         Some(Task {

@@ -72,8 +72,8 @@ fn try_seed(mode: Mode, seed: u64, length: usize) -> Result<Counts, Failure> {
     let mut options = journey_options(seed);
     options.log = logs[seed as usize / combinations.len() % logs.len()];
     let tried = match mode {
-        Mode::Seeds => (combination.simulate)(seed, length),
-        Mode::CrashPoints => (combination.crash_points)(&CrashPoints {
+        Mode::Seeds => combination.simulate(seed, length),
+        Mode::CrashPoints => combination.crash_points(&CrashPoints {
             options,
             workload: journey(seed),
             mixed_per_point: 4,
@@ -84,11 +84,11 @@ fn try_seed(mode: Mode, seed: u64, length: usize) -> Result<Counts, Failure> {
         }),
         Mode::FaultSites => {
             let check = FaultSites { options, workload: journey(seed), stride: 1, first: 0, seed };
-            (combination.fault_sites)(&check)
+            combination.fault_sites(&check)
         }
         Mode::Metamorphic => agree(&combinations, seed, length),
     };
-    tried.map_err(|failure| Failure { run: format!("{}, {}", combination.name, failure.run), ..failure })
+    tried.map_err(|failure| Failure { run: format!("{combination}, {}", failure.run), ..failure })
 }
 
 /// One history, everywhere: the answers must be the same.
@@ -97,10 +97,10 @@ fn agree(combinations: &[Combination], seed: u64, length: usize) -> Result<Count
     let mut counts = Counts::default();
     for combination in combinations {
         for options in 0..8 {
-            let answers = (combination.metamorphic)(seed, length, seed * 8 + options)?;
+            let answers = combination.metamorphic(seed, length, seed * 8 + options)?;
             counts.operations += length as u64;
             if *first.get_or_insert(answers) != answers {
-                let what = format!("{}, options {}: other answers", combination.name, seed * 8 + options);
+                let what = format!("{combination}, options {}: other answers", seed * 8 + options);
                 return Err(Failure { run: format!("seed {seed}"), what, operations: Vec::new() });
             }
         }

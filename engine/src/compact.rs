@@ -43,16 +43,21 @@ impl<P: Parts> Shared<P> {
         self.throttle.update(self);
     }
 
+    /// What the picker is told beside the shape.
+    pub(crate) fn pick_context(&self, work: &Work) -> PickContext {
+        PickContext {
+            busy: work.busy.clone(),
+            now_unix_seconds: self.clock.unix_seconds(),
+            tasks_max: self.options.background_threads.max(1).saturating_sub(work.compactions),
+        }
+    }
+
     fn pick_and_start(self: &Arc<Self>, tree: &Arc<Tree<P>>, work: &mut Work) {
         if !self.options.compaction || self.is_ending() || tree.is_removed() || work.manual {
             return;
         }
         let view = tree.pin();
-        let context = PickContext {
-            busy: work.busy.clone(),
-            now_unix_seconds: self.clock.unix_seconds(),
-            tasks_max: self.options.background_threads.max(1).saturating_sub(work.compactions),
-        };
+        let context = self.pick_context(work);
         // A picker may be anybody's, and this runs on callers' threads too, when the database is opened or compacted by hand.
         let picked = self.guarded(|| Ok(self.picker.pick(&view.version.shape, &context)));
         let Ok(Plan { tasks, pressure, debt_bytes, remarks, .. }) = picked else { return };
@@ -66,6 +71,7 @@ impl<P: Parts> Shared<P> {
                 continue;
             }
             work.busy.extend(&task.inputs);
+            work.running.push(task.clone());
             work.compactions += 1;
             tree.set_compactions(work);
             self.start(tree, &view.version, task);
@@ -114,6 +120,7 @@ impl<P: Parts> Shared<P> {
         for id in &task.inputs {
             work.busy.remove(id);
         }
+        work.running.retain(|running| running.inputs != task.inputs);
         work.compactions -= 1;
         tree.set_compactions(&work);
         self.pick_and_start(tree, &mut work);
@@ -218,6 +225,7 @@ impl<P: Parts> Shared<P> {
                 let fits = version.shape.check(&task, &work.busy);
                 fits.map_err(|error| Error::InvalidArgument(error.to_string()))?;
                 work.busy.extend(&task.inputs);
+                work.running.push(task.clone());
                 work.compactions += 1;
                 tree.set_compactions(&work);
             }

@@ -43,7 +43,7 @@
 //! # Features
 //!
 //! `preset` (the stock parts, `DefaultParts`, `Db`), `lz4`, and one selection feature for each implementation of a slot: `memtable-skiplist`,
-//! `memtable-btree`, `memtable-hash`, `picker-leveled`, `picker-tiered`. All of them together build; which wins is written in `preset.rs`. `testing`: the kit that
+//! `memtable-btree`, `memtable-hash`, `picker-leveled`, `picker-tiered`, `picker-universal`, `picker-fluid`, `picker-windowed`, `picker-fifo`. All of them together build; which wins is written in `preset.rs`. `testing`: the kit that
 //! puts an engine of any parts to the test, and checks of the decoders on any bytes, for the fuzz targets.
 //!
 //! # Sources
@@ -65,6 +65,7 @@ mod db;
 #[cfg(feature = "preset")]
 mod dump;
 mod error;
+mod explain;
 mod fences;
 mod flush;
 mod histogram;
@@ -105,6 +106,10 @@ pub use db::{DEFAULT_KEYSPACE, Engine, KEYSPACE_NAME_BYTES_MAX};
 #[cfg(feature = "preset")]
 pub use dump::dump;
 pub use error::{Error, Result};
+pub use explain::{
+    CompactionReport, DryRunReport, HeldByVersions, HeldFiles, KeyspaceCompaction, KeyspaceDryRun, Pause,
+    PlannedTask, SnapshotHeld, TablePlace, TableReport, TableState,
+};
 pub use histogram::Histogram;
 pub use iter::{Iter, Pinned};
 pub use keyspace::Keyspace;
@@ -113,8 +118,16 @@ pub use options::{
     WriteOptions,
 };
 pub use parts::Parts;
+#[cfg(all(feature = "preset", feature = "picker-fifo"))]
+pub use preset::fifo_picker;
+#[cfg(all(feature = "preset", feature = "picker-fluid"))]
+pub use preset::fluid_picker;
 #[cfg(all(feature = "preset", feature = "picker-tiered"))]
 pub use preset::tiered_picker;
+#[cfg(all(feature = "preset", feature = "picker-universal"))]
+pub use preset::universal_picker;
+#[cfg(all(feature = "preset", feature = "picker-windowed"))]
+pub use preset::windowed_picker;
 #[cfg(feature = "preset")]
 pub use preset::{Db, DefaultMemTable, DefaultParts, DefaultPicker, StockLog, leveled_picker};
 pub use recover::RecoverySummary;
@@ -124,6 +137,7 @@ pub use seam::executor::{Executor, Job, Lane, SimExecutor, Step, ThreadPool};
 pub use shape::{KeyspaceShape, TreeShape};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
+pub use terrace_compaction::{TableColour, TableId};
 pub use terrace_entry::SeqNo;
 pub use terrace_throttle::QuietHours;
 pub use trace::{TraceOptions, TraceSummary};

@@ -3,7 +3,7 @@
 //! Precedence. Memtable: `memtable-hash`, else `memtable-btree`, else `memtable-skiplist`, else the hash index (against the B-tree, over whole
 //! databases on two cores: loads 1.2 times as fast, YCSB-A and D 1.5 times, F 1.2 times, scans with inserts as fast, peak memory some
 //! twentieth more; the skiplist is a third of the B-tree). Picker: `picker-tiered`, else
-//! `picker-leveled`, else leveled. An explicit request beats the stock part, and of several requests for one slot the one named
+//! `picker-universal`, `picker-fluid`, `picker-windowed`, `picker-fifo` in this order, else `picker-leveled`, else leveled. An explicit request beats the stock part, and of several requests for one slot the one named
 //! first here wins, so that every subset of the features, and all of them together, builds.
 
 use std::path::Path;
@@ -24,12 +24,44 @@ pub type DefaultMemTable = terrace_memtable::BTreeMemTable;
 #[cfg(all(feature = "memtable-skiplist", not(any(feature = "memtable-hash", feature = "memtable-btree"))))]
 pub type DefaultMemTable = terrace_memtable::SkipListMemTable;
 
-/// The compaction policy of [`DefaultParts`].
-#[cfg(feature = "picker-tiered")]
-pub type DefaultPicker = terrace_compaction::TieredPicker;
-/// The compaction policy of [`DefaultParts`].
-#[cfg(not(feature = "picker-tiered"))]
-pub type DefaultPicker = terrace_compaction::LeveledPicker;
+macro_rules! picker_slot {
+    ($($condition:meta => $picker:ident by $make:ident;)*) => {$(
+        /// The compaction policy of [`DefaultParts`].
+        #[cfg($condition)]
+        pub type DefaultPicker = terrace_compaction::$picker;
+        #[cfg($condition)]
+        use self::$make as default_picker;
+    )*};
+}
+
+picker_slot! {
+    feature = "picker-tiered" => TieredPicker by tiered_picker;
+    all(feature = "picker-universal", not(feature = "picker-tiered")) => UniversalPicker by universal_picker;
+    all(
+        feature = "picker-fluid",
+        not(any(feature = "picker-tiered", feature = "picker-universal"))
+    ) => FluidPicker by fluid_picker;
+    all(
+        feature = "picker-windowed",
+        not(any(feature = "picker-tiered", feature = "picker-universal", feature = "picker-fluid"))
+    ) => WindowedPicker by windowed_picker;
+    all(
+        feature = "picker-fifo",
+        not(any(
+            feature = "picker-tiered",
+            feature = "picker-universal",
+            feature = "picker-fluid",
+            feature = "picker-windowed"
+        ))
+    ) => FifoPicker by fifo_picker;
+    not(any(
+        feature = "picker-tiered",
+        feature = "picker-universal",
+        feature = "picker-fluid",
+        feature = "picker-windowed",
+        feature = "picker-fifo"
+    )) => LeveledPicker by leveled_picker;
+}
 
 /// The stock parts.
 #[derive(Clone, Copy, Debug)]
@@ -87,11 +119,7 @@ impl Parts for DefaultParts {
     type Picker = DefaultPicker;
 
     fn picker(options: &Options) -> DefaultPicker {
-        #[cfg(feature = "picker-tiered")]
-        let picker = tiered_picker(options);
-        #[cfg(not(feature = "picker-tiered"))]
-        let picker = leveled_picker(options);
-        picker
+        default_picker(options)
     }
 
     fn create_log(
@@ -126,4 +154,42 @@ pub fn tiered_picker(options: &Options) -> terrace_compaction::TieredPicker {
         target_table_bytes: options.table_bytes,
         ..Default::default()
     })
+}
+
+/// Universal compaction, with tables of `table_bytes`.
+#[cfg(feature = "picker-universal")]
+#[must_use]
+pub fn universal_picker(options: &Options) -> terrace_compaction::UniversalPicker {
+    terrace_compaction::UniversalPicker::new(terrace_compaction::UniversalOptions {
+        target_table_bytes: options.table_bytes,
+        ..Default::default()
+    })
+}
+
+/// Lazy leveling with a size ratio of 10: level 1 has room for ten arrivals of four memtables each.
+#[cfg(feature = "picker-fluid")]
+#[must_use]
+pub fn fluid_picker(options: &Options) -> terrace_compaction::FluidPicker {
+    terrace_compaction::FluidPicker::new(terrace_compaction::FluidOptions {
+        base_level_bytes: 40 * options.memtable_bytes as u64,
+        target_table_bytes: options.table_bytes,
+        ..Default::default()
+    })
+}
+
+/// A run for each hour, kept for ever: how long to keep them is for the user to say, through the builder.
+#[cfg(feature = "picker-windowed")]
+#[must_use]
+pub fn windowed_picker(options: &Options) -> terrace_compaction::WindowedPicker {
+    terrace_compaction::WindowedPicker::new(terrace_compaction::WindowedOptions {
+        target_table_bytes: options.table_bytes,
+        ..Default::default()
+    })
+}
+
+/// First in, first out without a bound, which keeps everything: how much to keep is for the user to say, through the builder.
+#[cfg(feature = "picker-fifo")]
+#[must_use]
+pub fn fifo_picker(_options: &Options) -> terrace_compaction::FifoPicker {
+    terrace_compaction::FifoPicker::default()
 }

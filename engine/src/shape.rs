@@ -1,7 +1,8 @@
 //! The shape of the trees, for people.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use terrace_compaction::Shape;
+use terrace_compaction::{Drawing, Shape, TableColour, TableId};
 use terrace_memtable::MemTable;
 
 use crate::Parts;
@@ -18,6 +19,8 @@ pub struct KeyspaceShape {
     pub memtables: Vec<(usize, u64)>,
     /// Levels, runs and tables.
     pub shape: Shape,
+    /// The tables that running tasks read.
+    pub busy: BTreeSet<TableId>,
     /// How far compaction is behind: 0 at ease, 1 where writers wait.
     pub pressure: f64,
     /// Why the picker picked nothing, or nothing more.
@@ -36,16 +39,32 @@ impl TreeShape {
     pub(crate) fn of<P: Parts>(shared: &Shared<P>) -> Self {
         let trees = shared.trees.load();
         let keyspaces = trees.values().map(|tree| {
+            let work = tree.work();
             let view = tree.view();
             KeyspaceShape {
                 name: tree.name.clone(),
                 memtables: view.mems().map(|mem| (mem.table.len(), mem.memory_bytes())).collect(),
                 shape: view.version.shape.clone(),
                 pressure: tree.pressure(),
-                remarks: tree.work().remarks.clone(),
+                busy: work.busy.clone(),
+                remarks: work.remarks.clone(),
             }
         });
         TreeShape { keyspaces: keyspaces.collect() }
+    }
+}
+
+impl TreeShape {
+    /// A picture of the trees as an SVG file: a row for each run, a box for each table over its key range, hatched where it is being compacted.
+    #[must_use]
+    pub fn to_svg(&self, colour: TableColour) -> String {
+        let mut drawings = Vec::with_capacity(self.keyspaces.len());
+        for keyspace in &self.keyspaces {
+            let title = format!("keyspace `{}`", keyspace.name);
+            let drawing = Drawing::new(&keyspace.shape).title(title).busy(&keyspace.busy);
+            drawings.push(drawing.colour(colour));
+        }
+        Drawing::page(&drawings)
     }
 }
 
@@ -72,6 +91,8 @@ impl fmt::Display for KeyspaceShape {
             for run in &level.runs {
                 let versions: u64 = run.tables.iter().map(|table| table.entries).sum();
                 let tombstones: u64 = run.tables.iter().map(|table| table.tombstones).sum();
+                let busy = run.tables.iter().filter(|table| self.busy.contains(&table.id)).count();
+                let busy = if busy > 0 { format!(", {busy} being compacted") } else { String::new() };
                 let (first, last) = (run.tables.first(), run.tables.last());
                 let range = first.zip(last).map_or(String::new(), |(first, last)| {
                     format!(
@@ -82,7 +103,7 @@ impl fmt::Display for KeyspaceShape {
                 });
                 writeln!(
                     f,
-                    "  level {number} run {:<5} {:>4} tables {versions:>10} versions ({tombstones} tombstones)  {:>10}  {range}",
+                    "  level {number} run {:<5} {:>4} tables {versions:>10} versions ({tombstones} tombstones)  {:>10}  {range}{busy}",
                     run.id,
                     run.tables.len(),
                     b(run.file_bytes()),

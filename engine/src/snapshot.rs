@@ -48,6 +48,12 @@ impl Snapshots {
         boundaries
     }
 
+    /// Each sequence number that is held, with how often.
+    pub(crate) fn held(&self) -> Vec<(SeqNo, usize)> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().map(|(&seqno, &count)| (seqno, count)).collect()
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).values().map(|&count| count as u64).sum()
     }

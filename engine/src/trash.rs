@@ -1,12 +1,13 @@
 //! Files that nothing needs any more, removed in the background by whoever let go of them last.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use terrace_vfs::Vfs;
 
+use crate::explain::HeldFiles;
 use crate::names::FileName;
 use crate::seam::executor::{Executor, Lane, Step};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,11 +24,18 @@ pub(crate) struct Trash {
 /// Obsolete tables whose files may be there still, or again after a power cut (see `origin.rs`).
 #[derive(Debug, Default)]
 struct Ghosts {
-    there: BTreeSet<u64>,
+    there: BTreeMap<u64, Ghost>,
     /// Removed, but the folder was not synced since.
     removed: BTreeSet<u64>,
     /// An empty table whose note names ghosts that no other note may name.
     marker: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Ghost {
+    file_bytes: u64,
+    /// Whether nobody reads it any more.
+    let_go: bool,
 }
 
 impl Trash {
@@ -36,6 +44,11 @@ impl Trash {
     }
 
     pub(crate) fn throw(self: &Arc<Self>, path: PathBuf) {
+        if let Some(number) = table_number(&path)
+            && let Some(ghost) = self.ghosts().there.get_mut(&number)
+        {
+            ghost.let_go = true;
+        }
         let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
         paths.push(path);
         let first = paths.len() == 1;
@@ -56,7 +69,7 @@ impl Trash {
             Ok(Ok(())) => {
                 if let Some(number) = table_number(&path) {
                     let mut ghosts = self.ghosts();
-                    if ghosts.there.remove(&number) {
+                    if ghosts.there.remove(&number).is_some() {
                         ghosts.removed.insert(number);
                     }
                 }
@@ -71,15 +84,40 @@ impl Trash {
         self.ghosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that the manifest names this table no more.
-    pub(crate) fn haunted_by(&self, table: u64) {
-        self.ghosts().there.insert(table);
+    /// Says that the manifest names this table no more, though it may be read still.
+    pub(crate) fn haunted_by(&self, table: u64, file_bytes: u64) {
+        self.ghosts().there.insert(table, Ghost { file_bytes, let_go: false });
+    }
+
+    /// Says that there is the file of a table that no manifest names and nobody reads, which could not be removed.
+    pub(crate) fn haunted_by_orphan(&self, table: u64) {
+        self.ghosts().there.insert(table, Ghost { file_bytes: 0, let_go: true });
     }
 
     /// Obsolete tables that may be there or come back, ascending.
     pub(crate) fn ghost_numbers(&self) -> Vec<u64> {
         let ghosts = self.ghosts();
-        ghosts.there.union(&ghosts.removed).copied().collect()
+        let numbers: BTreeSet<u64> = ghosts.there.keys().chain(&ghosts.removed).copied().collect();
+        numbers.into_iter().collect()
+    }
+
+    /// Whether this table is obsolete and its file there still.
+    pub(crate) fn holds(&self, table: u64) -> bool {
+        self.ghosts().there.contains_key(&table)
+    }
+
+    /// Obsolete tables that somebody reads still, and those whose files wait for their removal.
+    pub(crate) fn held(&self) -> HeldFiles {
+        let mut held = HeldFiles::default();
+        for Ghost { file_bytes, let_go } in self.ghosts().there.values() {
+            let (tables, bytes) = match let_go {
+                true => (&mut held.waiting_tables, &mut held.waiting_bytes),
+                false => (&mut held.read_tables, &mut held.read_bytes),
+            };
+            *tables += 1;
+            *bytes += file_bytes;
+        }
+        held
     }
 
     /// Syncs the folder; what was removed before is then gone for good.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use terrace_compaction::TableId;
+use terrace_compaction::{TableId, Task};
 
 use crate::batch::KeyspaceId;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +17,8 @@ pub(crate) struct Work {
     pub(crate) busy: BTreeSet<TableId>,
     pub(crate) flushing: bool,
     pub(crate) compactions: usize,
+    /// The tasks that run, for people.
+    pub(crate) running: Vec<Task>,
     /// While somebody compacts by hand, the picker rests.
     pub(crate) manual: bool,
     /// What the picker said last, for people.

@@ -36,7 +36,7 @@ impl<P: Parts> Table<P> {
 
     /// Says that no manifest names it any more. Called under the manifest's lock, so that no note is written between the record and this.
     pub(crate) fn retire(&self) {
-        self.trash.haunted_by(self.meta.id.0);
+        self.trash.haunted_by(self.meta.id.0, self.meta.file_bytes);
         self.obsolete.store(true, Ordering::Release);
     }
 }

@@ -348,7 +348,7 @@ impl<P: Parts> Opening<P> {
             if let Err(error) = self.vfs.remove(&name.in_dir(&self.dir)) {
                 tracing::warn!(%error, "an orphan was not removed");
                 if let FileName::Table(number) = name {
-                    trash.haunted_by(number);
+                    trash.haunted_by_orphan(number);
                 }
             }
         };

@@ -1,45 +1,45 @@
 //! The stock parts in every combination, as values: for checks and tables that go over all of them.
+//!
+//! Memtables are types, each with an engine compiled for it; policies are values in a box, so that there are not as many engines as pairs.
 
 use std::fmt;
 use std::marker::PhantomData;
-use terrace_compaction::CompactionPicker;
+use std::sync::Arc;
+use terrace_compaction::{CompactionPicker, stock};
 use terrace_memtable::MemTable;
 
-use super::crash_points::{CrashPoints, crash_points};
-use super::fault_sites::{FaultSites, fault_sites};
+use super::crash_points::{CrashPoints, crash_points_with};
+use super::fault_sites::{FaultSites, fault_sites_with};
 use super::{Counts, Failure};
 use crate::{Options, Parts};
 
-/// A compaction policy that can be set up from the options alone.
-pub trait PickerFor: CompactionPicker {
-    /// The policy for these options.
-    fn for_options(options: &Options) -> Self;
-}
+/// Makes the policy of a database from its options.
+pub(super) type MakePicker<P> = Arc<dyn Fn(&Options) -> <P as Parts>::Picker + Send + Sync>;
 
-/// The stock parts but for the memtable and the policy.
-pub struct SwapParts<M, K>(PhantomData<fn() -> (M, K)>);
+/// The stock parts but for the memtable and the policy, which is any that fits into a box; leveled if none is given.
+pub struct SwapParts<M>(PhantomData<fn() -> M>);
 
-impl<M, K> fmt::Debug for SwapParts<M, K> {
+impl<M> fmt::Debug for SwapParts<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SwapParts")
     }
 }
 
 #[cfg(feature = "preset")]
-impl<M: MemTable + 'static, K: PickerFor + 'static> Parts for SwapParts<M, K> {
+impl<M: MemTable + 'static> Parts for SwapParts<M> {
     type MemTable = M;
     type Log = crate::StockLog;
     type Cache = terrace_sstable::QuickCache;
     type Table = terrace_sstable::BlockTable;
-    type Picker = K;
+    type Picker = Box<dyn CompactionPicker>;
 
-    fn picker(options: &Options) -> K {
-        K::for_options(options)
+    fn picker(options: &Options) -> Self::Picker {
+        Box::new(crate::leveled_picker(options))
     }
 
     fn create_log(
         options: &Options,
-        vfs: &std::sync::Arc<dyn terrace_vfs::Vfs>,
+        vfs: &Arc<dyn terrace_vfs::Vfs>,
         path: &std::path::Path,
         create: terrace_wal::CreateLog,
     ) -> terrace_wal::Result<Self::Log> {
@@ -51,84 +51,173 @@ impl<M: MemTable + 'static, K: PickerFor + 'static> Parts for SwapParts<M, K> {
     }
 }
 
-#[cfg(feature = "preset")]
-impl PickerFor for terrace_compaction::LeveledPicker {
-    fn for_options(options: &Options) -> Self {
-        crate::leveled_picker(options)
+/// A policy and its name.
+type Policy = (&'static str, stock::Make);
+
+/// A window of time in a simulation: shorter than the steps that its clock makes, so that windows pass.
+const WINDOW_SECONDS: u64 = 2;
+
+/// The sizes that the options ask for. No bound for what is kept: the model forgets nothing.
+fn sizes(options: &Options) -> stock::Sizes {
+    stock::Sizes {
+        memtable_bytes: options.memtable_bytes as u64,
+        table_bytes: options.table_bytes,
+        turnover_seconds: 20 * WINDOW_SECONDS,
+        ..stock::Sizes::default()
     }
 }
 
-#[cfg(all(feature = "preset", feature = "picker-tiered"))]
-impl PickerFor for terrace_compaction::TieredPicker {
-    fn for_options(options: &Options) -> Self {
-        crate::tiered_picker(options)
+type SimulateFn = fn(Policy, u64, usize) -> Result<Counts, Failure>;
+type NumberFn = fn(Policy, u64, usize, u64) -> Result<u64, Failure>;
+
+/// The checks of this module for one memtable, with the policy as a value.
+#[derive(Clone, Copy)]
+struct Checks {
+    simulate: SimulateFn,
+    metamorphic: NumberFn,
+    fingerprint: NumberFn,
+    crash_points: fn(Policy, &CrashPoints) -> Result<Counts, Failure>,
+    fault_sites: fn(Policy, &FaultSites) -> Result<Counts, Failure>,
+}
+
+#[cfg(feature = "preset")]
+impl Checks {
+    fn of<M: MemTable + 'static>() -> Self {
+        fn make<M: MemTable + 'static>((_, make): Policy) -> MakePicker<SwapParts<M>> {
+            Arc::new(move |options| make(&sizes(options)))
+        }
+        Checks {
+            simulate: |policy, seed, len| super::simulate_with::<SwapParts<M>>(&make::<M>(policy), seed, len),
+            metamorphic: |policy, seed, len, options| {
+                super::metamorphic_with::<SwapParts<M>>(&make::<M>(policy), seed, len, options)
+            },
+            fingerprint: |policy, seed, len, _| {
+                super::fingerprint_with::<SwapParts<M>>(&make::<M>(policy), seed, len)
+            },
+            crash_points: |policy, check| crash_points_with::<SwapParts<M>>(&make::<M>(policy), check),
+            fault_sites: |policy, check| fault_sites_with::<SwapParts<M>>(&make::<M>(policy), check),
+        }
     }
 }
 
 /// The checks of this module for one choice of parts.
 #[derive(Clone, Copy)]
-#[non_exhaustive]
 pub struct Combination {
-    /// `memtable x picker`.
-    pub name: &'static str,
-    /// [`super::simulate`].
-    pub simulate: fn(u64, usize) -> Result<Counts, Failure>,
-    /// [`super::metamorphic`].
-    pub metamorphic: fn(u64, usize, u64) -> Result<u64, Failure>,
-    /// [`super::fingerprint`].
-    pub fingerprint: fn(u64, usize) -> Result<u64, Failure>,
-    /// [`super::crash_points`].
-    pub crash_points: fn(&CrashPoints) -> Result<Counts, Failure>,
-    /// [`super::fault_sites`].
-    pub fault_sites: fn(&FaultSites) -> Result<Counts, Failure>,
+    memtable: &'static str,
+    policy: Policy,
+    checks: Checks,
+}
+
+/// `memtable x policy`.
+impl fmt::Display for Combination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {}", self.memtable, self.policy.0)
+    }
 }
 
 impl fmt::Debug for Combination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Combination({})", self.name)
+        write!(f, "Combination({self})")
     }
 }
 
 impl Combination {
-    /// The checks for some parts.
+    /// The name of its memtable.
     #[must_use]
-    pub fn of<P: Parts>(name: &'static str) -> Self {
-        Combination {
-            name,
-            simulate: super::simulate::<P>,
-            metamorphic: super::metamorphic::<P>,
-            fingerprint: super::fingerprint::<P>,
-            crash_points: crash_points::<P>,
-            fault_sites: fault_sites::<P>,
-        }
+    pub fn memtable(&self) -> &'static str {
+        self.memtable
+    }
+
+    /// The name of its policy.
+    #[must_use]
+    pub fn policy(&self) -> &'static str {
+        self.policy.0
+    }
+
+    /// [`super::simulate`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn simulate(&self, seed: u64, len: usize) -> Result<Counts, Failure> {
+        (self.checks.simulate)(self.policy, seed, len)
+    }
+
+    /// [`super::metamorphic`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn metamorphic(&self, seed: u64, len: usize, options_seed: u64) -> Result<u64, Failure> {
+        (self.checks.metamorphic)(self.policy, seed, len, options_seed)
+    }
+
+    /// [`super::fingerprint`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn fingerprint(&self, seed: u64, len: usize) -> Result<u64, Failure> {
+        (self.checks.fingerprint)(self.policy, seed, len, 0)
+    }
+
+    /// [`super::crash_points`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn crash_points(&self, check: &CrashPoints) -> Result<Counts, Failure> {
+        (self.checks.crash_points)(self.policy, check)
+    }
+
+    /// [`super::fault_sites`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn fault_sites(&self, check: &FaultSites) -> Result<Counts, Failure> {
+        (self.checks.fault_sites)(self.policy, check)
     }
 }
 
-/// Every combination of the stock memtables and policies that are compiled in.
+/// Every combination of the stock memtables and policies that are compiled in. The first few have each policy once, with memtables that take turns.
 #[must_use]
 pub fn combinations() -> Vec<Combination> {
-    #[cfg(feature = "preset")]
-    use terrace_compaction::LeveledPicker;
-    #[cfg(all(feature = "preset", feature = "picker-tiered"))]
-    use terrace_compaction::TieredPicker;
-    #[cfg(feature = "preset")]
-    use terrace_memtable::BTreeMemTable;
-    #[cfg(all(feature = "preset", feature = "memtable-hash"))]
-    use terrace_memtable::HashMemTable;
-    #[cfg(all(feature = "preset", feature = "memtable-skiplist"))]
-    use terrace_memtable::SkipListMemTable;
-    vec![
+    let memtables: Vec<(&'static str, Checks)> = vec![
         #[cfg(feature = "preset")]
-        Combination::of::<SwapParts<BTreeMemTable, LeveledPicker>>("btree x leveled"),
-        #[cfg(all(feature = "preset", feature = "picker-tiered"))]
-        Combination::of::<SwapParts<BTreeMemTable, TieredPicker>>("btree x tiered"),
+        ("btree", Checks::of::<terrace_memtable::BTreeMemTable>()),
         #[cfg(all(feature = "preset", feature = "memtable-skiplist"))]
-        Combination::of::<SwapParts<SkipListMemTable, LeveledPicker>>("skiplist x leveled"),
-        #[cfg(all(feature = "preset", feature = "memtable-skiplist", feature = "picker-tiered"))]
-        Combination::of::<SwapParts<SkipListMemTable, TieredPicker>>("skiplist x tiered"),
+        ("skiplist", Checks::of::<terrace_memtable::SkipListMemTable>()),
         #[cfg(all(feature = "preset", feature = "memtable-hash"))]
-        Combination::of::<SwapParts<HashMemTable, LeveledPicker>>("hash x leveled"),
-        #[cfg(all(feature = "preset", feature = "memtable-hash", feature = "picker-tiered"))]
-        Combination::of::<SwapParts<HashMemTable, TieredPicker>>("hash x tiered"),
-    ]
+        ("hash", Checks::of::<terrace_memtable::HashMemTable>()),
+    ];
+    let policies = stock::all();
+    let pair = |round: usize, number: usize| {
+        let (memtable, checks) = memtables[(round + number) % memtables.len()];
+        Combination { memtable, policy: policies[number], checks }
+    };
+    let rounds = 0..memtables.len();
+    rounds
+        .flat_map(|round| (0..policies.len()).map(move |number| (round, number)))
+        .map(|(r, n)| pair(r, n))
+        .collect()
+}
+
+#[cfg(all(test, feature = "preset"))]
+mod tests {
+    use super::combinations;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_pair_is_there_once_and_each_policy_early() {
+        let combinations = combinations();
+        let names: BTreeSet<String> = combinations.iter().map(ToString::to_string).collect();
+        assert_eq!(names.len(), combinations.len());
+        let policies: BTreeSet<_> = combinations.iter().map(super::Combination::policy).collect();
+        let memtables: BTreeSet<_> = combinations.iter().map(super::Combination::memtable).collect();
+        assert_eq!(names.len(), policies.len() * memtables.len());
+        let early: BTreeSet<_> =
+            combinations[..policies.len()].iter().map(super::Combination::policy).collect();
+        assert_eq!(early, policies);
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use terrace_vfs::{Attempt, CrashFate, Fault, FaultRule, MemVfs};
 
+use super::combination::MakePicker;
 use super::machine::{Machine, changes_something};
 use super::model::History;
 use super::operation::Operation;
@@ -36,7 +37,7 @@ struct Observer<P: Parts> {
     history: Arc<Mutex<History>>,
     mem: MemVfs,
     findings: Mutex<Findings>,
-    parts: std::marker::PhantomData<fn() -> P>,
+    picker: MakePicker<P>,
 }
 
 #[derive(Default)]
@@ -57,16 +58,24 @@ struct Findings {
 ///
 /// The first crash that is not recovered from as promised, with the workload.
 pub fn crash_points<P: Parts>(check: &CrashPoints) -> Result<Counts, Failure> {
+    crash_points_with::<P>(&super::own::<P>(), check)
+}
+
+pub(super) fn crash_points_with<P: Parts>(
+    picker: &MakePicker<P>,
+    check: &CrashPoints,
+) -> Result<Counts, Failure> {
     let mut point = 0;
     let ran = guarded(|| {
         let mem = MemVfs::new();
-        let mut world = World::<P>::on(mem.clone(), check.options.clone(), check.seed, AfterFailure::GoOn);
+        let options = check.options.clone();
+        let mut world = World::<P>::on(mem.clone(), picker, options, check.seed, AfterFailure::GoOn);
         let observer = Arc::new(Observer::<P> {
             check: check.clone(),
             history: Arc::clone(&world.history),
             mem,
             findings: Mutex::default(),
-            parts: std::marker::PhantomData,
+            picker: Arc::clone(picker),
         });
         let looking = Arc::clone(&observer);
         let look = move |attempt: &Attempt<'_>| looking.look(attempt);
@@ -154,7 +163,7 @@ impl<P: Parts> Observer<P> {
     fn cut_recovery(&self, found: &MemVfs, cut: u64, lose: bool) -> MemVfs {
         let machine = self.machine(found.crash_keeping_everything());
         machine.faults.add(FaultRule::new(Fault::Error(std::io::ErrorKind::Other)).from_nth(cut));
-        drop(machine.open::<P>(&self.check.options));
+        drop(machine.open::<P>(&self.picker, &self.check.options));
         match lose {
             true => machine.mem.crash_losing_everything_unsynced(),
             false => machine.mem.crash_keeping_everything(),
@@ -169,7 +178,8 @@ impl<P: Parts> Observer<P> {
     fn recover(&self, found: &MemVfs, process_only: bool) -> Checked<u64> {
         let history = self.history.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let options = self.check.options.clone();
-        let mut world = World::<P>::on(found.clone(), options, self.check.seed, AfterFailure::GoOn);
+        let mut world =
+            World::<P>::on(found.clone(), &self.picker, options, self.check.seed, AfterFailure::GoOn);
         world.history = Arc::new(Mutex::new(history));
         world.open().map_err(|error| format!("no recovery: {error}"))?;
         let operations = world.machine.faults.operations();

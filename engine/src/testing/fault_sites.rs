@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use terrace_vfs::{Attempt, ChangeKind, CrashFate, Fault, FaultRule, MemVfs, Operation as FileOperation};
 
+use super::combination::MakePicker;
 use super::machine::after_crash;
 use super::operation::{Crash, Operation};
 use super::world::{AfterFailure, Checked, World};
@@ -66,12 +67,19 @@ const EMFILE: i32 = 24;
 ///
 /// The first fault after which that does not hold, with the workload.
 pub fn fault_sites<P: Parts>(check: &FaultSites) -> Result<Counts, Failure> {
+    fault_sites_with::<P>(&super::own::<P>(), check)
+}
+
+pub(super) fn fault_sites_with<P: Parts>(
+    picker: &MakePicker<P>,
+    check: &FaultSites,
+) -> Result<Counts, Failure> {
     let failed = |site: u64, what: String| Failure {
         run: format!("file operation {site}, seed {}", check.seed),
         what,
         operations: check.workload.clone(),
     };
-    let sites = guarded(|| sites::<P>(check)).map_err(|what| failed(u64::MAX, what))?;
+    let sites = guarded(|| sites::<P>(picker, check)).map_err(|what| failed(u64::MAX, what))?;
     let mut counts = Counts::default();
     for (number, site) in sites.iter().enumerate() {
         let number = number as u64;
@@ -79,7 +87,7 @@ pub fn fault_sites<P: Parts>(check: &FaultSites) -> Result<Counts, Failure> {
             continue;
         }
         for (name, fault) in faults_of(site.operation) {
-            let tried = guarded(|| try_one::<P>(check, number, site, fault));
+            let tried = guarded(|| try_one::<P>(picker, check, number, site, fault));
             let place = format!("{name} on {:?} of {}", site.operation, site.path);
             counts += tried.map_err(|what| failed(number, format!("{place}: {what}")))?;
         }
@@ -96,7 +104,7 @@ struct Site {
 }
 
 /// Every file operation of the workload when nothing fails.
-fn sites<P: Parts>(check: &FaultSites) -> Checked<Vec<Site>> {
+fn sites<P: Parts>(picker: &MakePicker<P>, check: &FaultSites) -> Checked<Vec<Site>> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (seeing, mem) = (Arc::clone(&seen), MemVfs::new());
     let looked_at = mem.clone();
@@ -105,7 +113,7 @@ fn sites<P: Parts>(check: &FaultSites) -> Checked<Vec<Site>> {
         let site = Site { operation, path, fatal: is_fatal(operation, &looked_at) };
         seeing.lock().unwrap_or_else(PoisonError::into_inner).push(site);
     };
-    let mut world = start::<P>(check, mem, FaultRule::new(Fault::Call(Arc::new(see))))?;
+    let mut world = start::<P>(picker, check, mem, FaultRule::new(Fault::Call(Arc::new(see))))?;
     for operation in &check.workload {
         world.step(operation)?;
     }
@@ -130,16 +138,27 @@ fn is_fatal(operation: FileOperation, mem: &MemVfs) -> bool {
     }
 }
 
-fn start<P: Parts>(check: &FaultSites, mem: MemVfs, rule: FaultRule) -> Checked<World<P>> {
-    let mut world = World::<P>::on(mem, check.options.clone(), check.seed, AfterFailure::GoOn);
+fn start<P: Parts>(
+    picker: &MakePicker<P>,
+    check: &FaultSites,
+    mem: MemVfs,
+    rule: FaultRule,
+) -> Checked<World<P>> {
+    let mut world = World::<P>::on(mem, picker, check.options.clone(), check.seed, AfterFailure::GoOn);
     world.machine.faults.add(rule);
     let opened = world.open();
     world.settle(opened)?;
     Ok(world)
 }
 
-fn try_one<P: Parts>(check: &FaultSites, number: u64, site: &Site, fault: Fault) -> Checked<Counts> {
-    let mut world = start::<P>(check, MemVfs::new(), FaultRule::new(fault).nth(number))?;
+fn try_one<P: Parts>(
+    picker: &MakePicker<P>,
+    check: &FaultSites,
+    number: u64,
+    site: &Site,
+    fault: Fault,
+) -> Checked<Counts> {
+    let mut world = start::<P>(picker, check, MemVfs::new(), FaultRule::new(fault).nth(number))?;
     let mut reported = world.db.is_none();
     for operation in &check.workload {
         let before = world.db.is_some();

@@ -194,7 +194,8 @@ mod tests {
     #[test]
     fn the_journey_passes_through_everything_that_touches_the_disk() {
         let options = journey_options(1);
-        let mut world = World::<crate::DefaultParts>::new(options, 1, AfterFailure::GoOn).unwrap();
+        let picker = super::super::own::<crate::DefaultParts>();
+        let mut world = World::<crate::DefaultParts>::new(&picker, options, 1, AfterFailure::GoOn).unwrap();
         let (mut flushes, mut compactions) = (0, 0);
         for operation in &journey(1) {
             if matches!(operation, Operation::Reopen { .. }) {

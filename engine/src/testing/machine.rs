@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use terrace_vfs::{CrashFate, Fault, FaultRule, FaultVfs, MemVfs, Operation as FileOperation, Vfs};
 
+use super::combination::MakePicker;
 use super::operation::{Crash, DiskFault};
 use super::random::Random;
 use crate::{Clock, Engine, Executor, Options, Parts, Result, SimClock, SimExecutor};
@@ -24,9 +25,10 @@ impl Machine {
         Machine { mem, faults, executor, clock: Arc::clone(clock) }
     }
 
-    pub(super) fn open<P: Parts>(&self, options: &Options) -> Result<Engine<P>> {
+    pub(super) fn open<P: Parts>(&self, picker: &MakePicker<P>, options: &Options) -> Result<Engine<P>> {
         Engine::<P>::builder(DIR)
             .options(options.clone())
+            .picker(picker(options))
             .vfs(Arc::new(self.faults.clone()))
             .clock(Arc::clone(&self.clock) as Arc<dyn Clock>)
             .executor(Arc::clone(&self.executor) as Arc<dyn Executor>)

@@ -45,7 +45,7 @@ pub use bytes::{
     check_batch_bytes, check_current_bytes, check_edits_bytes, check_folder_bytes, check_manifest_bytes,
     seeds,
 };
-pub use combination::{Combination, PickerFor, SwapParts, combinations};
+pub use combination::{Combination, SwapParts, combinations};
 pub use crash_points::{CrashPoints, crash_points};
 pub use fault_sites::{FaultSites, fault_sites};
 pub use generate::{history, journey, journey_options, options};
@@ -53,6 +53,7 @@ pub use minimise::minimise;
 pub use operation::{Change, Crash, DiskFault, KEYSPACES, Operation, key_bytes, value_bytes};
 
 use crate::{Options, Parts};
+use combination::MakePicker;
 use world::{AfterFailure, Checked, World};
 
 /// How much a check has tried.
@@ -139,9 +140,14 @@ struct Ran {
     answers: u64,
 }
 
-fn run<P: Parts>(options: &Options, seed: u64, operations: &[Operation]) -> Checked<Ran> {
+fn run<P: Parts>(
+    picker: &MakePicker<P>,
+    options: &Options,
+    seed: u64,
+    operations: &[Operation],
+) -> Checked<Ran> {
     guarded(|| {
-        let mut world = World::<P>::new(options.clone(), seed, AfterFailure::Restart)?;
+        let mut world = World::<P>::new(picker, options.clone(), seed, AfterFailure::Restart)?;
         for (number, operation) in operations.iter().enumerate() {
             let done = world.step(operation);
             done.map_err(|what| format!("operation {number}, {operation}: {what}"))?;
@@ -157,7 +163,21 @@ fn run<P: Parts>(options: &Options, seed: u64, operations: &[Operation]) -> Chec
 ///
 /// What the database did that the model forbids, with the operations as they are.
 pub fn replay<P: Parts>(options: &Options, seed: u64, operations: &[Operation]) -> Result<Counts, Failure> {
-    run::<P>(options, seed, operations).map(|ran| ran.counts).map_err(|what| Failure {
+    replay_with::<P>(&own::<P>(), options, seed, operations)
+}
+
+/// The policy that the parts come with.
+fn own<P: Parts>() -> MakePicker<P> {
+    std::sync::Arc::new(P::picker)
+}
+
+fn replay_with<P: Parts>(
+    picker: &MakePicker<P>,
+    options: &Options,
+    seed: u64,
+    operations: &[Operation],
+) -> Result<Counts, Failure> {
+    run::<P>(picker, options, seed, operations).map(|ran| ran.counts).map_err(|what| Failure {
         run: format!("seed {seed}"),
         what,
         operations: operations.to_vec(),
@@ -170,10 +190,15 @@ pub fn replay<P: Parts>(options: &Options, seed: u64, operations: &[Operation]) 
 ///
 /// What the database did that the model forbids, with the operations cut down to those that are needed to show it.
 pub fn simulate<P: Parts>(seed: u64, len: usize) -> Result<Counts, Failure> {
+    simulate_with::<P>(&own::<P>(), seed, len)
+}
+
+fn simulate_with<P: Parts>(picker: &MakePicker<P>, seed: u64, len: usize) -> Result<Counts, Failure> {
     let options = options(seed);
-    replay::<P>(&options, seed, &history(seed, len)).map_err(|failure| {
-        let operations = minimise(&failure.operations, |fewer| run::<P>(&options, seed, fewer).is_err());
-        let what = run::<P>(&options, seed, &operations).err().unwrap_or(failure.what);
+    replay_with::<P>(picker, &options, seed, &history(seed, len)).map_err(|failure| {
+        let fails = |fewer: &[Operation]| run::<P>(picker, &options, seed, fewer).is_err();
+        let operations = minimise(&failure.operations, fails);
+        let what = run::<P>(picker, &options, seed, &operations).err().unwrap_or(failure.what);
         Failure { run: format!("seed {seed}, {options:?}"), what, operations }
     })
 }
@@ -184,8 +209,12 @@ pub fn simulate<P: Parts>(seed: u64, len: usize) -> Result<Counts, Failure> {
 ///
 /// As [`simulate`], not cut down.
 pub fn fingerprint<P: Parts>(seed: u64, len: usize) -> Result<u64, Failure> {
+    fingerprint_with::<P>(&own::<P>(), seed, len)
+}
+
+fn fingerprint_with<P: Parts>(picker: &MakePicker<P>, seed: u64, len: usize) -> Result<u64, Failure> {
     let operations = history(seed, len);
-    run::<P>(&options(seed), seed, &operations).map(|ran| ran.fingerprint).map_err(|what| Failure {
+    run::<P>(picker, &options(seed), seed, &operations).map(|ran| ran.fingerprint).map_err(|what| Failure {
         run: format!("seed {seed}"),
         what,
         operations,
@@ -199,6 +228,15 @@ pub fn fingerprint<P: Parts>(seed: u64, len: usize) -> Result<u64, Failure> {
 ///
 /// As [`simulate`], not cut down.
 pub fn metamorphic<P: Parts>(seed: u64, len: usize, options_seed: u64) -> Result<u64, Failure> {
+    metamorphic_with::<P>(&own::<P>(), seed, len, options_seed)
+}
+
+fn metamorphic_with<P: Parts>(
+    picker: &MakePicker<P>,
+    seed: u64,
+    len: usize,
+    options_seed: u64,
+) -> Result<u64, Failure> {
     let mut operations = history(seed, len);
     operations.retain(|operation| !operation.is_accident());
     for operation in &mut operations {
@@ -209,9 +247,7 @@ pub fn metamorphic<P: Parts>(seed: u64, len: usize, options_seed: u64) -> Result
             _ => {}
         }
     }
-    run::<P>(&options(options_seed), seed, &operations).map(|ran| ran.answers).map_err(|what| Failure {
-        run: format!("seed {seed} under the options of {options_seed}"),
-        what,
-        operations,
+    run::<P>(picker, &options(options_seed), seed, &operations).map(|ran| ran.answers).map_err(|what| {
+        Failure { run: format!("seed {seed} under the options of {options_seed}"), what, operations }
     })
 }

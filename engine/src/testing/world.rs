@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use terrace_vfs::{Fault, FaultRule, MemVfs};
 
+use super::combination::MakePicker;
 use super::machine::{DIR, Machine, after_crash};
 use super::model::{Entries, History, State, Written};
 use super::operation::{Crash, KEYSPACES, Operation, key_bytes, value_bytes};
@@ -31,6 +32,7 @@ pub(super) struct Held<P: Parts> {
 
 pub(super) struct World<P: Parts> {
     pub(super) options: Options,
+    picker: MakePicker<P>,
     pub(super) machine: Machine,
     pub(super) db: Option<Engine<P>>,
     pub(super) keyspaces: BTreeMap<usize, Keyspace<P>>,
@@ -47,16 +49,28 @@ pub(super) struct World<P: Parts> {
 
 impl<P: Parts> World<P> {
     /// A machine with an empty disk and a database on it.
-    pub(super) fn new(options: Options, seed: u64, after_failure: AfterFailure) -> Checked<Self> {
-        let mut world = World::on(MemVfs::new(), options, seed, after_failure);
+    pub(super) fn new(
+        picker: &MakePicker<P>,
+        options: Options,
+        seed: u64,
+        after_failure: AfterFailure,
+    ) -> Checked<Self> {
+        let mut world = World::<P>::on(MemVfs::new(), picker, options, seed, after_failure);
         world.open().map_err(|error| format!("a new database does not open: {error}"))?;
         Ok(world)
     }
 
     /// A machine that is not started yet.
-    pub(super) fn on(mem: MemVfs, options: Options, seed: u64, after_failure: AfterFailure) -> Self {
+    pub(super) fn on(
+        mem: MemVfs,
+        picker: &MakePicker<P>,
+        options: Options,
+        seed: u64,
+        after_failure: AfterFailure,
+    ) -> Self {
         World {
             options,
+            picker: std::sync::Arc::clone(picker),
             machine: Machine::new(mem, &Arc::new(SimClock::new()), seed),
             db: None,
             keyspaces: BTreeMap::new(),
@@ -77,7 +91,7 @@ impl<P: Parts> World<P> {
 
     /// Opens the database and the keyspaces that it has.
     pub(super) fn open(&mut self) -> Result<()> {
-        let db = self.machine.open::<P>(&self.options)?;
+        let db = self.machine.open::<P>(&self.picker, &self.options)?;
         for name in db.keyspaces() {
             let slot = KEYSPACES.iter().position(|&known| known == name);
             let slot = slot.ok_or_else(|| Error::InvalidArgument(format!("an invented keyspace {name}")))?;

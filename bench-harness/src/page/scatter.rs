@@ -105,7 +105,7 @@ pub(crate) fn scatter(title: &str, x_title: &str, y_title: &str, dots: &[Dot<'_>
     for dot in dots {
         draw(&mut svg, &x, &y, dot);
     }
-    names(&mut svg, &x, &y, &best);
+    names(&mut svg, &x, &y, dots, &best);
     svg + "</svg>"
 }
 
@@ -187,9 +187,13 @@ pub(crate) fn shape(number: usize, x: f64, y: f64, class: &str) -> String {
     }
 }
 
-/// Names beside the best, each where it covers no other; one for which there is no such place has its name in its title only.
-fn names(svg: &mut String, x: &Axis, y: &Axis, best: &[&Dot<'_>]) {
-    let mut taken: Vec<[f64; 4]> = Vec::new();
+/// Names beside the best, each where it covers no other and no point; one for which there is no such place has its name in its title only.
+fn names(svg: &mut String, x: &Axis, y: &Axis, dots: &[Dot<'_>], best: &[&Dot<'_>]) {
+    let of_dot = |dot: &Dot<'_>| {
+        let (cx, cy) = (x_of(x, dot.x.median), y_of(y, dot.y.median));
+        [cx - 6.0, cy - 6.0, cx + 6.0, cy + 6.0]
+    };
+    let mut taken: Vec<[f64; 4]> = dots.iter().map(of_dot).collect();
     for dot in best {
         let (cx, cy) = (x_of(x, dot.x.median), y_of(y, dot.y.median));
         let width = dot.name.chars().count() as f64 * CHARACTER;

@@ -2,7 +2,7 @@
 
 use lexopt::prelude::*;
 use terrace_simulator::stock::{self, Make, Sizes};
-use terrace_simulator::{Experiment, Study, Workload};
+use terrace_simulator::{Experiment, Study, Workload, bytes_from_text};
 
 pub(crate) const HELP: &str = "\
 Drives a compaction policy over the metadata of a large tree, and says what it costs.
@@ -66,19 +66,24 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
         match argument {
             Long("picker") => pickers.extend(picker_names(&parser.value()?.string()?)?),
             Long("workload") => workloads.extend(workload_names(&parser.value()?.string()?)?),
-            Long("size") => experiment.data_bytes = parser.value()?.parse_with(bytes)?,
+            Long("size") => experiment.data_bytes = parser.value()?.parse_with(bytes_from_text)?,
             Long("ratio") => ratio = Some(parser.value()?.parse_with(at_least_two)?),
             Long("inner-runs") => fluid_runs_max.0 = Some(parser.value()?.parse()?),
             Long("last-runs") => fluid_runs_max.1 = Some(parser.value()?.parse()?),
-            Long("value") => experiment.value_bytes = parser.value()?.parse_with(bytes)?,
-            Long("key") => experiment.key_bytes = parser.value()?.parse_with(bytes)?,
-            Long("memtable") => experiment.memtable_bytes = parser.value()?.parse_with(bytes)?.max(1),
-            Long("table") => table_bytes = Some(parser.value()?.parse_with(bytes)?.max(1)),
+            Long("value") => experiment.value_bytes = parser.value()?.parse_with(bytes_from_text)?,
+            Long("key") => experiment.key_bytes = parser.value()?.parse_with(bytes_from_text)?,
+            Long("memtable") => {
+                experiment.memtable_bytes = parser.value()?.parse_with(bytes_from_text)?.max(1)
+            }
+            Long("table") => table_bytes = Some(parser.value()?.parse_with(bytes_from_text)?.max(1)),
             Long("overwrites") => experiment.overwrites = parser.value()?.parse_with(amount)?,
             Long("no-load") => experiment.load = false,
-            Long("rate") => experiment.write_bytes_per_second = parser.value()?.parse_with(bytes)? as f64,
+            Long("rate") => {
+                experiment.write_bytes_per_second = parser.value()?.parse_with(bytes_from_text)? as f64
+            }
             Long("device") => {
-                experiment.device_bytes_per_second = Some(parser.value()?.parse_with(bytes)? as f64);
+                experiment.device_bytes_per_second =
+                    Some(parser.value()?.parse_with(bytes_from_text)? as f64);
             }
             Long("jobs") => experiment.jobs = parser.value()?.parse()?,
             Long("bits") => experiment.filter_bits_per_key = parser.value()?.parse_with(amount)?,
@@ -126,33 +131,9 @@ fn at_least_two(text: &str) -> Result<u64, String> {
     text.parse().ok().filter(|ratio| *ratio >= 2).ok_or_else(|| format!("`{text}` is no ratio of 2 or more"))
 }
 
-/// A number of bytes: `100`, `64MiB`, `1.5TB`.
-fn bytes(text: &str) -> Result<u64, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = unit.trim().to_ascii_lowercase();
-    let prefix = unit.strip_suffix("ib").map(|prefix| (prefix, 1024.0_f64));
-    let (prefix, base) = prefix.unwrap_or_else(|| (unit.strip_suffix('b').unwrap_or(&unit), 1000.0));
-    let power = ["", "k", "m", "g", "t", "p", "e"].iter().position(|known| *known == prefix);
-    let bytes = power
-        .and_then(|power| Some(number.parse::<f64>().ok()? * base.powi(power as i32)))
-        .filter(|bytes| bytes.is_finite() && *bytes < u64::MAX as f64);
-    bytes.map(|bytes| bytes.round() as u64).ok_or_else(|| format!("`{text}` is no number of bytes"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(bytes("100TB"), Ok(100_000_000_000_000));
-        assert_eq!(bytes("1.5 kib"), Ok(1536));
-        assert_eq!((bytes("7"), bytes("64M"), bytes("2b")), (Ok(7), Ok(64_000_000), Ok(2)));
-        for wrong in ["", "x", "1Q", "TB", "1.2.3", "99999999EB"] {
-            assert!(bytes(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn what_is_unknown_is_refused_and_lists_are_split() {

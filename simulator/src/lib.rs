@@ -40,6 +40,7 @@
 //! # Features
 //!
 //! * `stock` (default): the stock policies by name ([`stock`]), and the program `terrace-sim`.
+//! * `advise` (default): what a trace asks for, played against every policy ([`advise`]), and the program `terrace-advise`.
 //!
 //! # Papers
 //!
@@ -47,6 +48,8 @@
 //! al., "Endure", VLDB 2022, for both.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "advise")]
+pub mod advise;
 mod content;
 mod experiment;
 mod page;
@@ -65,7 +68,9 @@ struct ReadmeDoctests;
 pub use experiment::{Experiment, Outcome, Sample, Traffic};
 pub use page::page;
 pub use reads::{ReadCost, filter_false_positives};
-pub use report::{LEGEND, Report, bytes_text, course, heading, json_lines, seconds_text, summary};
+pub use report::{
+    LEGEND, Report, bytes_from_text, bytes_text, course, heading, json_lines, seconds_text, summary,
+};
 pub use study::{Findings, Study};
 pub use tree::SimulateError;
 pub use workload::Workload;

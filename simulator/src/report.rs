@@ -25,6 +25,24 @@ pub fn bytes_text(bytes: f64) -> String {
     if unit == 0 { format!("{value:.0} B") } else { format!("{value:.2} {}", units[unit]) }
 }
 
+/// A number of bytes: `100`, `64MiB`, `1.5TB`.
+///
+/// # Errors
+///
+/// A sentence that says what is wrong with the text.
+pub fn bytes_from_text(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim().to_ascii_lowercase();
+    let prefix = unit.strip_suffix("ib").map(|prefix| (prefix, 1024.0_f64));
+    let (prefix, base) = prefix.unwrap_or_else(|| (unit.strip_suffix('b').unwrap_or(&unit), 1000.0));
+    let power = ["", "k", "m", "g", "t", "p", "e"].iter().position(|known| *known == prefix);
+    let bytes = power
+        .and_then(|power| Some(number.parse::<f64>().ok()? * base.powi(power as i32)))
+        .filter(|bytes| bytes.is_finite() && *bytes < u64::MAX as f64);
+    bytes.map(|bytes| bytes.round() as u64).ok_or_else(|| format!("`{text}` is no number of bytes"))
+}
+
 /// Seconds for people: `2.5 h`.
 #[must_use]
 pub fn seconds_text(seconds: f64) -> String {
@@ -230,6 +248,19 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(bytes_from_text("100TB"), Ok(100_000_000_000_000));
+        assert_eq!(bytes_from_text("1.5 kib"), Ok(1536));
+        assert_eq!(
+            (bytes_from_text("7"), bytes_from_text("64M"), bytes_from_text("2b")),
+            (Ok(7), Ok(64_000_000), Ok(2))
+        );
+        for wrong in ["", "x", "1Q", "TB", "1.2.3", "99999999EB"] {
+            assert!(bytes_from_text(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn bytes_and_seconds_are_in_units_that_people_use() {

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a tool beside the database: it reads sources and runs cargo")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
+mod advise;
 mod bench;
 mod builds;
 mod ci;
@@ -19,6 +20,7 @@ mod package;
 mod planted;
 mod process;
 mod repair;
+mod replay;
 mod sanitize;
 mod sim;
 mod simulate;
@@ -48,6 +50,8 @@ const VERBS: &[Verb] = &[
     instructions::VERB,
     simulate::VERB,
     sim::VERB,
+    replay::VERB,
+    advise::VERB,
     planted::VERB,
     ci::VERB,
     concurrency::VERB,

@@ -46,6 +46,7 @@ mod page;
 pub mod random;
 pub mod realdata;
 pub mod record;
+pub mod replay;
 pub mod report;
 mod runs;
 pub mod store;

@@ -197,9 +197,9 @@ impl<'a> Advisor<'a> {
     ///
     /// When the picker breaks a law of its trait.
     pub fn predict_choice(&self, choice: &Choice) -> Result<Prediction, SimulateError> {
-        let played =
-            self.play(choice.picker, choice.size_ratio, choice.memtable_bytes, choice.table_bytes)?;
-        Ok(self.price(&played, choice.clone()))
+        let Choice { picker, size_ratio, memtable_bytes, table_bytes, .. } = *choice;
+        let plays = self.plays(picker, size_ratio, memtable_bytes, table_bytes)?;
+        Ok(self.price(&plays, choice.clone()))
     }
 
     fn scaled(&self, bytes: u64) -> u64 {
@@ -242,13 +242,15 @@ impl<'a> Advisor<'a> {
         predictions: &mut Vec<Prediction>,
     ) -> Result<(), SimulateError> {
         let table_bytes = memtable_bytes.min(self.space.table_bytes_max);
-        let played = self.play(picker, size_ratio, memtable_bytes, table_bytes)?;
-        let levels = filter_levels(&played);
+        let plays = self.plays(picker, size_ratio, memtable_bytes, table_bytes)?;
+        let played = &plays[0];
+        let levels = filter_levels(played);
+        let meant = met_by_some(&levels, played.gets as f64);
         let mut tried: Vec<Vec<f64>> = Vec::new();
         for &bits in &self.space.filter_bits {
             let mut divisions = vec![vec![bits]];
             if self.space.bits_by_level && bits > 0.0 && levels.len() > 1 {
-                divisions.push(monkey_bits(&levels, bits).into_iter().map(rounded).collect());
+                divisions.push(monkey_bits(&meant, bits).into_iter().map(rounded).collect());
             }
             for filter_bits in divisions {
                 let choice =
@@ -259,17 +261,40 @@ impl<'a> Advisor<'a> {
                 tried.push(choice.filter_bits.clone());
                 let taken = 2.0 * memtable_bytes as f64
                     + filter_bytes(&levels, &choice.filter_bits) / self.history.rate
-                    + self.index_bytes(&played);
+                    + self.index_bytes(played);
                 if taken < self.memory_bytes as f64 {
                     let cache_bytes = self.memory_bytes - taken as u64;
-                    predictions.push(self.price(&played, Choice { cache_bytes, ..choice }));
+                    predictions.push(self.price(&plays, Choice { cache_bytes, ..choice }));
                 }
             }
         }
         Ok(())
     }
 
-    fn price(&self, played: &Played, choice: Choice) -> Prediction {
+    /// Several plays with memtables of slightly different size. Where a trace ends is chance: just before a large merge or just after; and so is whether
+    /// two runs of nearly the same size are merged. The mean says more than any of them.
+    fn plays(
+        &self,
+        picker: &str,
+        size_ratio: u64,
+        memtable_bytes: u64,
+        table_bytes: u64,
+    ) -> Result<Vec<Played>, SimulateError> {
+        const FACTORS: [f64; 3] = [1.0, 0.94, 1.06];
+        let sized = |factor: f64| (memtable_bytes as f64 * factor) as u64;
+        FACTORS.iter().map(|factor| self.play(picker, size_ratio, sized(*factor), table_bytes)).collect()
+    }
+
+    fn price(&self, plays: &[Played], choice: Choice) -> Prediction {
+        let mut each = plays.iter().map(|played| self.price_one(played, choice.clone()));
+        let first = each.next().expect("a choice is played at least once");
+        let sum = each.fold(first, |sum, next| sum.map(&next, |sum, next| sum + next));
+        let count = plays.len() as f64;
+        let mean = sum.clone().map(&sum, |sum, _| sum / count);
+        Prediction { score: self.goal.score(&self.prices, &mean.counts, mean.space_amplification), ..mean }
+    }
+
+    fn price_one(&self, played: &Played, choice: Choice) -> Prediction {
         let levels = filter_levels(played);
         let bits = bits_of_levels(&choice.filter_bits, levels.len());
         let in_vain: f64 = levels.iter().map(|level| level.in_vain).sum();
@@ -310,6 +335,36 @@ impl<'a> Advisor<'a> {
     }
 }
 
+impl Prediction {
+    /// Each figure of both put together.
+    fn map(self, other: &Prediction, with: impl Fn(f64, f64) -> f64) -> Prediction {
+        let (own, others) = (&self.counts, &other.counts);
+        Prediction {
+            score: with(self.score, other.score),
+            counts: Counts {
+                operations: with(own.operations, others.operations),
+                reads: with(own.reads, others.reads),
+                written_bytes: with(own.written_bytes, others.written_bytes),
+                merge_read_bytes: with(own.merge_read_bytes, others.merge_read_bytes),
+                block_reads: with(own.block_reads, others.block_reads),
+                tables_asked: with(own.tables_asked, others.tables_asked),
+                tables_searched: with(own.tables_searched, others.tables_searched),
+                runs_sought: with(own.runs_sought, others.runs_sought),
+                pairs_shown: with(own.pairs_shown, others.pairs_shown),
+            },
+            write_amplification: with(self.write_amplification, other.write_amplification),
+            searches_per_get: with(self.searches_per_get, other.searches_per_get),
+            space_amplification: with(self.space_amplification, other.space_amplification),
+            cache_hit_ratio: with(self.cache_hit_ratio, other.cache_hit_ratio),
+            blocks_per_read: with(self.blocks_per_read, other.blocks_per_read),
+            operation_nanos: with(self.operation_nanos, other.operation_nanos),
+            filter_bytes: with(self.filter_bytes, other.filter_bytes),
+            index_bytes: with(self.index_bytes, other.index_bytes),
+            choice: self.choice,
+        }
+    }
+}
+
 /// To half a bit.
 fn rounded(bits: f64) -> f64 {
     (bits * 2.0).round() / 2.0
@@ -319,6 +374,16 @@ fn filter_levels(played: &Played) -> Vec<FilterLevel> {
     let level =
         |level: &super::play::LevelPlayed| FilterLevel { keys: level.entries, in_vain: level.in_vain as f64 };
     played.levels.iter().map(level).collect()
+}
+
+/// A level that look-ups did not come to in the history may be there when they come in earnest: each level is taken to be met by some more of them.
+fn met_by_some(levels: &[FilterLevel], gets: f64) -> Vec<FilterLevel> {
+    const SHARE: f64 = 0.1;
+    let met = |level: &FilterLevel| FilterLevel {
+        keys: level.keys.max(1.0),
+        in_vain: level.in_vain + SHARE * gets.max(1.0),
+    };
+    levels.iter().map(met).collect()
 }
 
 /// Bits for each of so many levels, the last that is given for all that are deeper.

@@ -156,7 +156,7 @@ mod tests {
         let (whole, part) = (MissCurve::of(&reads, 20_000), MissCurve::of(&sample, 20_000));
         for held in [2_000, 8_000, 16_000] {
             let (whole, part) = (whole.miss_ratio(held), part.miss_ratio(held / 4));
-            assert!((whole - part).abs() < 0.02, "{held}: {whole} and {part}");
+            assert!((whole - part).abs() < 0.04, "{held}: {whole} and {part}");
         }
     }
 

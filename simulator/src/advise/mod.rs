@@ -2,7 +2,7 @@
 //!
 //! The trace is taken for a whole, smaller database ([`History`]): at a sampling rate of r all that counts keys (data, memtables, tables, caches) is r times
 //! as large as in production. For each policy, size ratio and memtable the very picker keeps a tree of that history's keys, without values
-//! ([`play`]): so flushes, merges, tombstones and ascending keys cost what they would cost, and each look-up and scan names the tables and blocks that it
+//! ([`play()`]): so flushes, merges, tombstones and ascending keys cost what they would cost, and each look-up and scan names the tables and blocks that it
 //! reads. From these follow a curve of cache misses for all sizes of a cache ([`MissCurve`]), and what filters would spare at each level, so that bits and cache are
 //! tried without playing again. [`Advisor`] puts a price on everything ([`Prices`]) and sorts.
 //!

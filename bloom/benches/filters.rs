@@ -8,15 +8,21 @@ use std::hint::black_box;
 use terrace_bloom::testing::hashes;
 use terrace_bloom::{BlockedBloom, Filter, KeyHash, StandardBloom};
 
-const KEYS: [usize; 2] = [100_000, 1_000_000];
-const QUERIES: usize = 100_000;
+const QUERIES_MAX: usize = 100_000;
 const BITS_PER_KEY: [f64; 2] = [10.0, 16.0];
+
+/// Numbers of keys; `TERRACE_BENCH_ENTRIES` asks for another.
+fn sizes() -> Vec<usize> {
+    let asked = std::env::var("TERRACE_BENCH_ENTRIES").ok().and_then(|text| text.parse().ok());
+    asked.map_or(vec![100_000, 1_000_000], |keys: usize| vec![keys])
+}
 
 fn filter<F: Filter>(c: &mut Criterion) {
     for bits_per_key in BITS_PER_KEY {
-        for keys in KEYS {
+        for keys in sizes() {
+            let queries = keys.min(QUERIES_MAX);
             let present: Vec<KeyHash> = hashes(1).take(keys).collect();
-            let absent: Vec<KeyHash> = hashes(2).take(QUERIES).collect();
+            let absent: Vec<KeyHash> = hashes(2).take(queries).collect();
             let label = format!("{}/{bits_per_key}bits/{keys}", F::NAME);
             let mut group = c.benchmark_group(label);
             group.throughput(Throughput::Elements(keys as u64));
@@ -29,9 +35,9 @@ fn filter<F: Filter>(c: &mut Criterion) {
             });
             let stored = F::build(&present, bits_per_key);
             let reader = F::open(stored).expect("what build made");
-            group.throughput(Throughput::Elements(QUERIES as u64));
+            group.throughput(Throughput::Elements(queries as u64));
             group.bench_function("absent", |b| b.iter(|| found::<F>(&reader, &absent)));
-            group.bench_function("present", |b| b.iter(|| found::<F>(&reader, &present[..QUERIES])));
+            group.bench_function("present", |b| b.iter(|| found::<F>(&reader, &present[..queries])));
             group.finish();
         }
     }

@@ -10,10 +10,16 @@ use std::hint::black_box;
 use terrace_entry::testing::next_random;
 use terrace_entry::{Cursor, Entry, InternalKey, Kind, MergeCursor, SeqNo};
 
-const VERSIONS: usize = 50_000;
+const VERSIONS_DEFAULT: usize = 50_000;
 const SEEKS: usize = 1000;
 const KEY_BYTES: usize = 16;
 const SOURCES: [usize; 3] = [2, 5, 10];
+
+/// How many there are; `TERRACE_BENCH_ENTRIES` asks for another number.
+fn versions() -> usize {
+    let asked = std::env::var("TERRACE_BENCH_ENTRIES").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(VERSIONS_DEFAULT)
+}
 
 /// Versions one after the other in memory, as in a block.
 struct Packed {
@@ -80,7 +86,7 @@ fn key(number: usize) -> [u8; KEY_BYTES] {
 fn split(sources: usize, skewed: bool) -> MergeCursor<Packed> {
     let mut parts = vec![Vec::new(); sources];
     let mut state = 1;
-    for number in 0..VERSIONS {
+    for number in 0..versions() {
         let random = next_random(&mut state) as usize;
         let source = if skewed && !random.is_multiple_of(10) { sources - 1 } else { (random >> 8) % sources };
         parts[source].push((key(number), SeqNo::new(number as u64 + 1)));
@@ -101,11 +107,12 @@ fn sum<C: Cursor<Error = Infallible>>(
 }
 
 fn merge(c: &mut Criterion) {
+    let versions = versions();
     for (split_name, skewed) in [("skewed", true), ("uniform", false)] {
-        let mut group = c.benchmark_group(format!("merge/{split_name}"));
+        let mut group = c.benchmark_group(format!("merge/{split_name}/{versions}"));
         for sources in SOURCES {
             let mut merged = split(sources, skewed);
-            group.throughput(Throughput::Elements(VERSIONS as u64));
+            group.throughput(Throughput::Elements(versions as u64));
             group.bench_function(BenchmarkId::new("forward", sources), |b| {
                 b.iter(|| {
                     let Ok(()) = merged.seek_to_first();
@@ -123,7 +130,7 @@ fn merge(c: &mut Criterion) {
                 let mut state = 7;
                 b.iter(|| {
                     for _ in 0..SEEKS {
-                        let target = key(next_random(&mut state) as usize % VERSIONS);
+                        let target = key(next_random(&mut state) as usize % versions);
                         let Ok(()) = merged.seek(InternalKey::seek_to(&target, SeqNo::MAX));
                         black_box(merged.current());
                     }

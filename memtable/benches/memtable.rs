@@ -13,7 +13,7 @@ use terrace_entry::testing::next_random;
 use terrace_entry::{Cursor, InternalKey, Kind, SeqNo};
 use terrace_memtable::{BTreeMemTable, HashMemTable, MemTable, SkipListMemTable};
 
-/// Enough to leave the first caches; `MEMTABLE_BENCH_ENTRIES` asks for more.
+/// Enough to leave the first caches; `TERRACE_BENCH_ENTRIES` asks for more, as `cargo xtask parts` does.
 const ENTRIES_DEFAULT: usize = 20_000;
 /// Puts, each followed by a seek and ten steps, of one sample.
 const FRESH_ROUNDS: usize = 1000;
@@ -22,7 +22,7 @@ const VALUE: [u8; 100] = [7; 100];
 type Key = [u8; 16];
 
 fn entries() -> usize {
-    let asked = std::env::var("MEMTABLE_BENCH_ENTRIES").ok();
+    let asked = std::env::var("TERRACE_BENCH_ENTRIES").ok();
     asked.and_then(|text| text.parse().ok()).unwrap_or(ENTRIES_DEFAULT)
 }
 

@@ -111,6 +111,10 @@ impl MemTable for HashMemTable {
 
     #[inline]
     fn get(&self, user_key: &[u8], seqno: SeqNo) -> Option<Found<'_>> {
+        // Most memtables of a database at rest are empty: neither a hash nor a miss of the cache for them.
+        if self.len() == 0 {
+            return None;
+        }
         let newest = self.index.find(user_key)?;
         let version = newest.at_or_below(InternalKey::seek_to(user_key, seqno).trailer())?;
         let record = version.record();

@@ -104,7 +104,7 @@ fn bench_format<T: TableFormat<C>, C: BlockCache>(
 ) {
     let bench = Bench::new();
     let count = entries();
-    let mut group = criterion.benchmark_group(format!("{}/{label}", T::NAME));
+    let mut group = criterion.benchmark_group(format!("{}/{label}/{count}", T::NAME));
 
     group.throughput(Throughput::Elements(count));
     group.bench_function("write", |b| b.iter(|| bench.write::<T, C>(&options, count)));

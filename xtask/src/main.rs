@@ -17,6 +17,7 @@ mod features;
 mod fuzz;
 mod instructions;
 mod package;
+mod parts;
 mod planted;
 mod process;
 mod repair;
@@ -47,6 +48,7 @@ const VERBS: &[Verb] = &[
     test::VERB,
     bench::VERB,
     builds::VERB,
+    parts::VERB,
     instructions::VERB,
     simulate::VERB,
     sim::VERB,

@@ -243,12 +243,12 @@ impl fmt::Display for KeyspaceCompaction {
         let (b, totals) = (bytes_for_people, self.totals);
         writeln!(
             f,
-            "keyspace `{}`, policy {}: {} in {} tables and {} runs, pressure {:.2}, debt {}",
+            "keyspace `{}`, policy {}: {} in {} and {}, pressure {:.2}, debt {}",
             self.name,
             self.policy,
             b(totals.file_bytes),
-            totals.tables,
-            totals.runs,
+            plural(totals.tables, "table"),
+            plural(totals.runs, "run"),
             self.pressure,
             b(self.debt_bytes)
         )?;
@@ -303,7 +303,11 @@ impl fmt::Display for CompactionReport {
 
 /// How many there are: `1 table is`, `2 tables are`.
 fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what} is") } else { format!("{count} {what}s are") }
+    format!("{} {}", plural(count, what), if count == 1 { "is" } else { "are" })
+}
+
+fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 impl fmt::Display for TableReport {

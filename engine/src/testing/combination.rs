@@ -205,19 +205,58 @@ pub fn combinations() -> Vec<Combination> {
 
 #[cfg(all(test, feature = "preset"))]
 mod tests {
-    use super::combinations;
     use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use terrace_compaction::{CompactionPicker, PickContext, Plan, Shape, stock};
+    use terrace_memtable::BTreeMemTable;
+
+    use super::super::{generate, run};
+    use super::{Combination, MakePicker, SwapParts, combinations, sizes};
 
     #[test]
     fn each_pair_is_there_once_and_each_policy_early() {
         let combinations = combinations();
         let names: BTreeSet<String> = combinations.iter().map(ToString::to_string).collect();
         assert_eq!(names.len(), combinations.len());
-        let policies: BTreeSet<_> = combinations.iter().map(super::Combination::policy).collect();
-        let memtables: BTreeSet<_> = combinations.iter().map(super::Combination::memtable).collect();
+        let policies: BTreeSet<_> = combinations.iter().map(Combination::policy).collect();
+        let memtables: BTreeSet<_> = combinations.iter().map(Combination::memtable).collect();
         assert_eq!(names.len(), policies.len() * memtables.len());
-        let early: BTreeSet<_> =
-            combinations[..policies.len()].iter().map(super::Combination::policy).collect();
+        let early: BTreeSet<_> = combinations[..policies.len()].iter().map(Combination::policy).collect();
         assert_eq!(early, policies);
+    }
+
+    /// Counts the tasks that a policy picks.
+    #[derive(Debug)]
+    struct Counting(Box<dyn CompactionPicker>, Arc<AtomicUsize>);
+
+    impl CompactionPicker for Counting {
+        fn name(&self) -> &'static str {
+            self.0.name()
+        }
+
+        fn pick(&self, shape: &Shape, context: &PickContext) -> Plan {
+            let plan = self.0.pick(shape, context);
+            self.1.fetch_add(plan.tasks.len(), Ordering::Relaxed);
+            plan
+        }
+    }
+
+    #[test]
+    fn every_policy_has_work_in_the_simulation() {
+        for (name, make) in stock::all() {
+            let picked = Arc::new(AtomicUsize::new(0));
+            let counter = Arc::clone(&picked);
+            let picker: MakePicker<SwapParts<BTreeMemTable>> =
+                Arc::new(move |options| Box::new(Counting(make(&sizes(options)), Arc::clone(&counter))));
+            for seed in 0..8 {
+                let options = crate::Options { compaction: true, ..generate::options(seed) };
+                run::<SwapParts<BTreeMemTable>>(&picker, &options, seed, &generate::history(seed, 400))
+                    .unwrap();
+            }
+            let tasks = picked.load(Ordering::Relaxed);
+            // Without a bound, first in, first out keeps everything as it is.
+            assert_eq!(tasks > 8, *name != "fifo", "{name} picked {tasks} tasks");
+        }
     }
 }

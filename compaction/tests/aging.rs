@@ -125,3 +125,53 @@ fn windows_are_never_merged_with_one_another() {
     assert!((9..=10).contains(&shape.runs_of(1).len()), "{}", render(&shape));
     assert!(shape.runs_of(1).iter().all(|run| run.file_bytes() == 640), "{}", render(&shape));
 }
+
+/// What was weighed, in words.
+fn words(plan: &Plan) -> Vec<String> {
+    plan.weighed.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn fifo_says_what_it_measured() {
+    let shape = written_at(&[&[50, 40, 30]]);
+    let bounded = FifoPicker::new(FifoOptions { bytes_max: Some(1 << 20), age_seconds_max: Some(30) });
+    let bytes = "the tree holds 192 B, due above 1.0 MiB: not due";
+    let said = words(&pick(&bounded, &shape, 61, &[]));
+    assert_eq!(said, [bytes, "the oldest data of the tree are 31 s old, due above 30 s: picked"]);
+    let said = words(&pick(&bounded, &shape, 61, &[30]));
+    let busy =
+        "the oldest data of the tree are 31 s old, due above 30 s: due, but waits for tables that are busy";
+    assert_eq!(said, [bytes, busy]);
+    let said = words(&pick(&FifoPicker::default(), &shape, 61, &[]));
+    assert_eq!(
+        said,
+        [
+            "the tree holds 192 B, which has no bound",
+            "the oldest data of the tree are 31 s old, which has no bound"
+        ]
+    );
+    let none = FifoPicker::new(FifoOptions { bytes_max: Some(0), age_seconds_max: None });
+    let said = words(&pick(&none, &written_at(&[&[50]]), 60, &[]));
+    assert_eq!(said[0], "the tree holds 64 B, due above 0 B: due, but the newest run stays");
+}
+
+#[test]
+fn windowed_says_what_it_measured() {
+    let shape = written_at(&[&[29, 28], &[15]]);
+    let said = words(&pick(&windowed(Some(25)), &shape, 29, &[]));
+    assert_eq!(
+        said,
+        [
+            "the oldest data of the tree are 14 s old, due above 25 s: not due",
+            "level 0: 0 windows since its oldest run was written, due from 1 on: not due",
+            "level 0 holds 2 similar neighbours, due from 4 on: not due"
+        ]
+    );
+    let said = words(&pick(&windowed(None), &shape, 45, &[28]));
+    assert_eq!(said[0], "the oldest data of the tree are 30 s old, which has no bound");
+    let past = "level 0: 2 windows since its oldest run was written, due from 1 on: \
+                due, but waits for tables that are busy";
+    assert_eq!(said[1], past);
+    let said = words(&pick(&windowed(Some(25)), &shape, 45, &[]));
+    assert_eq!(said[0], "the oldest data of the tree are 30 s old, due above 25 s: picked");
+}

@@ -122,6 +122,7 @@ impl<P: Parts> Shared<P> {
         }
         work.running.retain(|running| running.inputs != task.inputs);
         work.compactions -= 1;
+        debug_assert_eq!(work.running.len(), work.compactions, "every task that runs is on the books");
         tree.set_compactions(&work);
         self.pick_and_start(tree, &mut work);
         drop(work);

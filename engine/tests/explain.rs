@@ -204,6 +204,8 @@ fn snapshots_and_iterators_that_hold_space_are_named() {
     assert!(report.to_string().contains("1 obsolete table is still read"), "{report}");
 
     drop(iter);
+    let files = db.explain_compaction().unwrap().files;
+    assert_eq!((files.read_tables, files.waiting_tables, files.waiting_bytes), (0, 1, before));
     while executor.run_one() {}
     assert_eq!(db.explain_compaction().unwrap().files, Default::default());
 }

@@ -30,7 +30,7 @@ pub struct Counts {
 ///
 /// The defaults are those of the machine of docs/BENCHMARKS.md (two cores of a Xeon at 2.8 GHz), from its table: a look-up of a missing key asks some five filters
 /// in 0.42 µs; a look-up in a cached table takes 1 µs more, one whose block is not cached 2.4 µs in all; placing a scan in five runs and going ten steps takes
-/// 10.9 µs; a whole scan takes 0.21 µs a pair. A byte through a merge: `Stats::compaction_time` over the bytes written of the same machine's `fill-random`.
+/// 10.9 µs; a whole scan takes 0.21 µs a pair. A byte through a merge is taken for 3 ns, some 350 ns an entry of 116 bytes: an estimate, which nobody has measured here.
 /// The device's figures are an assumption about an NVMe disk, to be replaced by one's own (`cargo xtask advise --device-mb-s`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prices {

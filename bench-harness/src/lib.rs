@@ -33,6 +33,7 @@
 //! queue.
 #![forbid(unsafe_code)]
 
+pub mod agree;
 pub mod cli;
 pub mod datafile;
 mod given;

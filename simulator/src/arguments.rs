@@ -2,7 +2,8 @@
 
 use lexopt::prelude::*;
 use terrace_simulator::stock::{self, Make, Sizes};
-use terrace_simulator::{Experiment, Study, Workload, bytes_from_text};
+use terrace_simulator::{Experiment, Schedule, Study, Workload, bytes_from_text};
+use terrace_throttle::stock::{MakeThrottle, THROTTLES};
 
 pub(crate) const HELP: &str = "\
 Drives a compaction policy over the metadata of a large tree, and says what it costs.
@@ -22,6 +23,9 @@ Usage: cargo xtask sim [OPTIONS]
   --overwrites N    how many times the data's size is written after the load (default: 2)
   --no-load         begin with an empty tree
   --rate BYTES      that users write in a second (default: 50MB)
+  --throttle NAME   how writers are slowed on a device with a limit: ramp, plain, priced, several with commas, or `all` (default: ramp)
+  --schedule        writes are due at an even rate, and how late they are is measured
+  --bursts SECONDS  the same, due in the first quarter of each so many seconds
   --device BYTES    that the device reads and writes in a second (default: no limit)
   --jobs N          compactions at once, on a device with a limit (default: 4)
   --bits N          bits for each key in the filters (default: 10)
@@ -35,6 +39,7 @@ Usage: cargo xtask sim [OPTIONS]
 pub(crate) struct Arguments {
     pub(crate) pickers: Vec<(&'static str, Make)>,
     pub(crate) workloads: Vec<Workload>,
+    pub(crate) throttles: Vec<(&'static str, MakeThrottle)>,
     pub(crate) study: Study,
     table_bytes: Option<u64>,
     ratio: Option<u64>,
@@ -59,6 +64,7 @@ impl Arguments {
 /// The arguments, or `None` when help was asked for.
 pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error> {
     let (mut pickers, mut workloads) = (Vec::new(), Vec::new());
+    let mut throttles = Vec::new();
     let (mut experiment, mut study) = (Experiment::default(), Study::default());
     let (mut table_bytes, mut ratio, mut fluid_runs_max) = (None, None, (None, None));
     let (mut json, mut html) = (None, None);
@@ -85,6 +91,11 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
                 experiment.device_bytes_per_second =
                     Some(parser.value()?.parse_with(bytes_from_text)? as f64);
             }
+            Long("throttle") => throttles.extend(throttle_names(&parser.value()?.string()?)?),
+            Long("schedule") => experiment.schedule = Some(Schedule::STEADY),
+            Long("bursts") => {
+                experiment.schedule = Some(Schedule::bursts(parser.value()?.parse_with(amount)?))
+            }
             Long("jobs") => experiment.jobs = parser.value()?.parse()?,
             Long("bits") => experiment.filter_bits_per_key = parser.value()?.parse_with(amount)?,
             Long("samples") => experiment.samples = parser.value()?.parse()?,
@@ -98,12 +109,25 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
     if pickers.is_empty() {
         pickers.extend(picker_names("leveled")?);
     }
+    if throttles.is_empty() {
+        throttles.extend(throttle_names("ramp")?);
+    }
     if workloads.is_empty() {
         workloads.push(Workload::Uniform);
     }
     study.size_ratio = ratio.unwrap_or(study.size_ratio);
     study.experiment = experiment;
-    Ok(Some(Arguments { pickers, workloads, study, table_bytes, ratio, fluid_runs_max, json, html }))
+    Ok(Some(Arguments {
+        pickers,
+        workloads,
+        throttles,
+        study,
+        table_bytes,
+        ratio,
+        fluid_runs_max,
+        json,
+        html,
+    }))
 }
 
 fn picker_names(names: &str) -> Result<Vec<(&'static str, Make)>, String> {
@@ -112,6 +136,14 @@ fn picker_names(names: &str) -> Result<Vec<(&'static str, Make)>, String> {
     }
     let known = |name: &str| stock::all().iter().find(|(known, _)| *known == name).copied();
     names.split(',').map(|name| known(name).ok_or_else(|| format!("there is no picker `{name}`"))).collect()
+}
+
+fn throttle_names(names: &str) -> Result<Vec<(&'static str, MakeThrottle)>, String> {
+    if names == "all" {
+        return Ok(THROTTLES.to_vec());
+    }
+    let known = |name: &str| THROTTLES.iter().find(|(known, _)| *known == name).copied();
+    names.split(',').map(|name| known(name).ok_or_else(|| format!("there is no throttle `{name}`"))).collect()
 }
 
 fn workload_names(names: &str) -> Result<Vec<Workload>, String> {
@@ -147,6 +179,7 @@ mod tests {
         assert_eq!((arguments.workloads.len(), arguments.study.size_ratio), (5, 4));
         for wrong in [
             ["--picker", "none"],
+            ["--throttle", "none"],
             ["--workload", "none"],
             ["--ratio", "1"],
             ["--bits", "-1"],
@@ -160,6 +193,9 @@ mod tests {
     #[test]
     fn the_help_names_every_picker_and_workload() {
         for (name, _) in stock::all() {
+            assert!(HELP.contains(name), "{name}");
+        }
+        for (name, _) in THROTTLES {
             assert!(HELP.contains(name), "{name}");
         }
         for workload in Workload::ALL {

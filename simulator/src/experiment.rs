@@ -6,12 +6,15 @@
 //! *Time.* Writers come at a steady rate and fill a memtable, which becomes a run of level 0 at once. Without a device all tasks are done between two
 //! flushes, as on a machine without limits. With one, its bytes a second are shared: what writers fill their memtables with comes off
 //! first, the rest is divided evenly among at most `jobs` running tasks, each of which reads its inputs and writes its outputs. Writers are
-//! slowed by the picker's pressure p as the engine slows them: a byte costs them p / (1 - p) times what it costs compaction to absorb one, as
-//! measured so far; at a pressure of 1 they stop. The time that this costs them is the stall time. The load is no part of it.
+//! slowed by a throttle of `terrace-throttle` as the engine slows them: it sees the picker's pressure and debt, and what was measured so far. The time that this
+//! costs them is the stall time. The load is no part of it. Writers either come later when they were slowed, or keep to a [`Schedule`]: then what is due waits, is
+//! caught up with as fast as device and throttle allow, and how late each write was is measured.
 
 use terrace_compaction::{CompactionPicker, PickContext, Shape};
+use terrace_throttle::{Load, RampThrottle, Throttle};
 
 use crate::reads::{ReadCost, read_cost};
+use crate::schedule::{Delays, Recorder, Schedule};
 use crate::tree::{Running, SimulateError, Tree};
 use crate::workload::{Flush, Stream, Workload};
 
@@ -36,6 +39,8 @@ pub struct Experiment {
     pub write_bytes_per_second: f64,
     /// What the device can read and write together, in bytes a second; `None` for a device without limits.
     pub device_bytes_per_second: Option<f64>,
+    /// When writes are due, on a device with a limit; `None` for writers who come later when they were slowed.
+    pub schedule: Option<Schedule>,
     /// The most tasks at once; one on a device without limits.
     pub jobs: usize,
     /// Bits for each key in the filters.
@@ -58,6 +63,7 @@ impl Default for Experiment {
             overwrites: 2.0,
             write_bytes_per_second: 50e6,
             device_bytes_per_second: None,
+            schedule: None,
             jobs: 4,
             filter_bits_per_key: 10.0,
             align_outputs: true,
@@ -137,12 +143,18 @@ pub struct Sample {
 pub struct Outcome {
     /// The picker's name.
     pub picker: String,
+    /// The throttle's name.
+    pub throttle: String,
     /// Points in time, evenly spaced in bytes written.
     pub samples: Vec<Sample>,
     /// Bytes that went to and fro while it was measured.
     pub measured: Traffic,
     /// The mean of the samples while it was measured; of stalls, debt and `space_amplification_max` the greatest of all.
     pub mean: Sample,
+    /// How late writes were that had a schedule.
+    pub delays: Delays,
+    /// The longest time that writers stood still at a stretch, in seconds.
+    pub longest_stop_seconds: f64,
     /// The tree at the end.
     pub shape: Shape,
 }
@@ -151,10 +163,8 @@ pub struct Outcome {
 const TASKS_MAX: u64 = 100_000;
 /// However fast writers are, this share of the device is left to compaction.
 const DEVICE_SHARE_MIN: f64 = 0.05;
-/// What compaction is taken to absorb before anything was measured, in bytes a second.
-const ABSORBED_AT_FIRST: f64 = 64e6;
-/// The engine's bound for slowing writers without stopping them.
-const PRESSURE_MAX: f64 = 0.97;
+/// Writers who lag no further than this behind their schedule, in bytes, do not lag.
+const LAG_MIN: f64 = 1.0;
 
 impl Experiment {
     /// Bytes of a version that is a value.
@@ -179,13 +189,26 @@ impl Experiment {
     ///
     /// When the picker breaks a law of its trait.
     pub fn run(&self, picker: &dyn CompactionPicker) -> Result<Outcome, SimulateError> {
+        self.run_with(picker, &RampThrottle)
+    }
+
+    /// The same with writers slowed by this throttle, which matters on a device with a limit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Experiment::run`].
+    pub fn run_with(
+        &self,
+        picker: &dyn CompactionPicker,
+        throttle: &dyn Throttle,
+    ) -> Result<Outcome, SimulateError> {
         let total = self.stream_bytes();
         let entry_bytes = (self.entry_bytes() as f64, self.key_bytes.max(1) as f64);
         let memtable = (self.memtable_bytes.max(1) as f64).min(self.data_bytes.max(1) as f64);
         let data = self.data_bytes.max(1) as f64;
         let mut stream = Stream::new(self.workload, entry_bytes, data, total, memtable);
         let tree = Tree::new(stream.keys.clone(), self.align_outputs);
-        let mut course = Course::new(self, picker, tree);
+        let mut course = Course::new(self, (picker, throttle), tree);
         if self.load && self.workload.overwrites() {
             course.device = None;
             while let Some(flush) = stream.load() {
@@ -198,43 +221,73 @@ impl Experiment {
     }
 }
 
+/// How fast writers go.
+struct Pace {
+    bytes_per_second: f64,
+    /// How long that stays so, should no task be done first.
+    stays: f64,
+    stopped: bool,
+    /// The share of the time that counts as lost.
+    lags: f64,
+}
+
 /// An experiment on its way.
 struct Course<'a> {
     experiment: &'a Experiment,
     picker: &'a dyn CompactionPicker,
+    throttle: &'a dyn Throttle,
     tree: Tree,
     device: Option<f64>,
     running: Vec<(Running, f64)>,
     /// Bytes of the outputs of running tasks.
     running_bytes: u64,
     pressure: f64,
+    debt_bytes: u64,
     /// Until the load was done, and since.
     load_seconds: f64,
     seconds: f64,
     stalled_seconds: f64,
     stopped_seconds: f64,
-    /// Seconds in which a task ran, and what was flushed in them.
+    /// The time that writers stand still so far, and the longest of such times.
+    stop_seconds: f64,
+    longest_stop_seconds: f64,
+    /// What writers with a schedule have written, and how late.
+    scheduled_bytes: f64,
+    delays: Recorder,
+    /// Seconds in which a task ran, and what was flushed and merged in them.
     working_seconds: f64,
+    merged_inputs_bytes: f64,
     traffic: Traffic,
     debt_bytes_max: u64,
     space_bytes_max: u64,
 }
 
 impl<'a> Course<'a> {
-    fn new(experiment: &'a Experiment, picker: &'a dyn CompactionPicker, tree: Tree) -> Self {
+    fn new(
+        experiment: &'a Experiment,
+        (picker, throttle): (&'a dyn CompactionPicker, &'a dyn Throttle),
+        tree: Tree,
+    ) -> Self {
         Course {
             experiment,
             picker,
+            throttle,
             tree,
             device: experiment.device_bytes_per_second.filter(|bytes| *bytes > 0.0),
             running: Vec::new(),
             running_bytes: 0,
             pressure: 0.0,
+            debt_bytes: 0,
             load_seconds: 0.0,
             seconds: 0.0,
             stalled_seconds: 0.0,
             stopped_seconds: 0.0,
+            stop_seconds: 0.0,
+            longest_stop_seconds: 0.0,
+            scheduled_bytes: 0.0,
+            delays: Recorder::default(),
             working_seconds: 0.0,
+            merged_inputs_bytes: 0.0,
             traffic: Traffic::default(),
             debt_bytes_max: 0,
             space_bytes_max: 0,
@@ -246,14 +299,19 @@ impl<'a> Course<'a> {
         self.traffic = Traffic::default();
         self.load_seconds += self.seconds;
         (self.seconds, self.stalled_seconds, self.stopped_seconds) = (0.0, 0.0, 0.0);
-        self.working_seconds = 0.0;
+        (self.working_seconds, self.merged_inputs_bytes) = (0.0, 0.0);
+        (self.stop_seconds, self.longest_stop_seconds) = (0.0, 0.0);
         (self.debt_bytes_max, self.space_bytes_max) = (0, 0);
     }
 
     /// Writes the stream to its end or for `total` bytes, and measures.
     fn finish_stream(mut self, stream: &mut Stream, total: f64) -> Result<Outcome, SimulateError> {
         let samples_wanted = self.experiment.samples.max(2);
-        let mut outcome = Outcome { picker: self.picker.name().to_owned(), ..Outcome::default() };
+        let mut outcome = Outcome {
+            picker: self.picker.name().to_owned(),
+            throttle: self.throttle.name().to_owned(),
+            ..Outcome::default()
+        };
         let (mut before, mut at_half) = (Traffic::default(), Traffic::default());
         let mut half_samples = 0;
         while self.traffic.user_bytes < total * (1.0 - 1e-9) {
@@ -272,6 +330,8 @@ impl<'a> Course<'a> {
         outcome.measured = self.traffic.since(&at_half);
         outcome.mean = mean(&outcome.samples, half_samples);
         outcome.mean.write_amplification = outcome.measured.write_amplification();
+        outcome.delays = self.delays.delays();
+        outcome.longest_stop_seconds = self.longest_stop_seconds;
         outcome.shape = self.tree.shape;
         Ok(outcome)
     }
@@ -323,41 +383,84 @@ impl<'a> Course<'a> {
         };
         let mut left = user_bytes;
         while left > 0.0 {
-            // Pressure that no running task can lower holds nobody: a deadlock in the engine, and a flaw of the picker.
-            let stopped = self.pressure >= 1.0 && !self.running.is_empty();
-            let byte_seconds = 1.0 / rate + self.charge_per_byte();
-            let pace = if stopped { 0.0 } else { 1.0 / byte_seconds };
+            let Pace { bytes_per_second: pace, stays, stopped, lags } = self.pace(device, rate);
             let share = (device - pace).max(device * DEVICE_SHARE_MIN) / self.running.len().max(1) as f64;
-            let until_full = if stopped { f64::INFINITY } else { left * byte_seconds };
+            let until_full = if pace > 0.0 { left / pace } else { f64::INFINITY };
             let least = self.running.iter().map(|(_, work)| *work).fold(f64::INFINITY, f64::min);
             let until_done = least / share;
-            let passed = until_full.min(until_done);
-            self.seconds += passed;
-            self.working_seconds += if self.running.is_empty() { 0.0 } else { passed };
-            if stopped {
-                self.stopped_seconds += passed;
-                self.stalled_seconds += passed;
+            let passed = until_full.min(until_done).min(stays);
+            if let Some(schedule) = self.experiment.schedule {
+                // Who keeps up is not late; at the end of a burst, when the last byte was due says nothing of the next.
+                let late = |course: &Self| match course.lag(schedule, rate) > LAG_MIN {
+                    true => course.seconds - schedule.due_seconds(rate, course.scheduled_bytes),
+                    false => 0.0,
+                };
+                let before = late(self);
+                self.seconds += passed;
+                self.scheduled_bytes += passed * pace;
+                let after = late(self);
+                self.delays.record(before, after, passed * pace);
             } else {
-                self.stalled_seconds += passed * (1.0 - pace / rate);
-                left = if until_full <= until_done { 0.0 } else { left - passed * pace };
+                self.seconds += passed;
             }
+            self.working_seconds += if self.running.is_empty() { 0.0 } else { passed };
+            self.stop_seconds = if stopped { self.stop_seconds + passed } else { 0.0 };
+            self.longest_stop_seconds = self.longest_stop_seconds.max(self.stop_seconds);
+            self.stopped_seconds += if stopped { passed } else { 0.0 };
+            self.stalled_seconds += passed * lags;
+            left = if until_full <= passed { 0.0 } else { left - passed * pace };
             self.running.iter_mut().for_each(|(_, work)| *work -= passed * share);
-            if until_done <= until_full {
+            if until_done <= passed {
                 self.finish_done(least - passed * share)?;
             }
         }
         Ok(())
     }
 
-    /// What a byte costs writers under the pressure of the moment, in seconds.
-    fn charge_per_byte(&self) -> f64 {
-        let measured = self.working_seconds > 1.0 && self.traffic.flushed_bytes > 0.0;
-        let absorbed = match measured {
-            true => self.traffic.flushed_bytes / self.working_seconds,
-            false => ABSORBED_AT_FIRST,
+    /// How fast writers go under the load of the moment, those that write `rate` bytes a second when nothing hinders them.
+    fn pace(&self, device: f64, rate: f64) -> Pace {
+        let charge = self.throttle.charge(&self.load());
+        // Work that no running task can end holds nobody.
+        let stopped = charge.stop && !self.running.is_empty();
+        let affordable =
+            if charge.seconds_per_byte > 0.0 { 1.0 / charge.seconds_per_byte } else { f64::INFINITY };
+        let Some(schedule) = self.experiment.schedule else {
+            // Each pays on top of the time that it takes anyhow.
+            let pace = if stopped { 0.0 } else { 1.0 / (1.0 / rate + 1.0 / affordable) };
+            return Pace { bytes_per_second: pace, stays: f64::INFINITY, stopped, lags: 1.0 - pace / rate };
         };
-        let pressure = self.pressure.min(PRESSURE_MAX);
-        pressure / (1.0 - pressure) / absorbed
+        let (arriving, changes) = schedule.rate(rate, self.seconds);
+        let lag = self.lag(schedule, rate);
+        let lags = if lag > LAG_MIN || stopped { 1.0 } else { 0.0 };
+        let most = affordable.min(device * (1.0 - DEVICE_SHARE_MIN));
+        let (pace, stays) = match lag > LAG_MIN {
+            _ if stopped => (0.0, f64::INFINITY),
+            true if most > arriving => (most, changes.min(lag / (most - arriving))),
+            true => (most, changes),
+            false => (arriving.min(most), changes),
+        };
+        // Never so short that time stands still.
+        Pace { bytes_per_second: pace, stays: stays.max(1e-6), stopped, lags }
+    }
+
+    /// Bytes that are due and not yet written.
+    fn lag(&self, schedule: Schedule, rate: f64) -> f64 {
+        schedule.due_bytes(rate, self.seconds) - self.scheduled_bytes
+    }
+
+    fn load(&self) -> Load {
+        let measured =
+            |bytes: f64| (self.working_seconds > 1.0 && bytes > 0.0).then(|| bytes / self.working_seconds);
+        Load {
+            pressure: self.pressure,
+            debt_bytes: self.debt_bytes,
+            level0_runs: self.tree.shape.runs_of(0).len(),
+            working: !self.running.is_empty(),
+            absorbed_per_second: measured(self.traffic.flushed_bytes),
+            merged_per_second: measured(self.merged_inputs_bytes),
+            unix_seconds: self.now_unix_seconds(),
+            ..Load::default()
+        }
     }
 
     /// Finishes the tasks with no more than `work` left to do, and starts others.
@@ -376,6 +479,7 @@ impl<'a> Course<'a> {
 
     fn finish(&mut self, running: Running) -> Result<(), SimulateError> {
         self.running_bytes -= running.written_bytes;
+        self.merged_inputs_bytes += running.read_bytes as f64;
         self.tree.finish(running)
     }
 
@@ -387,7 +491,7 @@ impl<'a> Course<'a> {
             let now_unix_seconds = self.now_unix_seconds();
             let context = PickContext { busy: self.tree.busy.clone(), now_unix_seconds, tasks_max: wanted };
             let plan = self.picker.pick(&self.tree.shape, &context);
-            self.pressure = plan.pressure;
+            (self.pressure, self.debt_bytes) = (plan.pressure, plan.debt_bytes);
             self.debt_bytes_max = self.debt_bytes_max.max(plan.debt_bytes);
             for task in plan.tasks.iter().take(wanted) {
                 let running = self.tree.start(task, now_unix_seconds)?;

@@ -55,6 +55,7 @@ mod experiment;
 mod page;
 mod reads;
 mod report;
+mod schedule;
 #[cfg(feature = "stock")]
 pub mod stock;
 mod study;
@@ -69,8 +70,9 @@ pub use experiment::{Experiment, Outcome, Sample, Traffic};
 pub use page::page;
 pub use reads::{ReadCost, filter_false_positives};
 pub use report::{
-    LEGEND, Report, bytes_from_text, bytes_text, course, heading, json_lines, seconds_text, summary,
+    LEGEND, Report, bytes_from_text, bytes_text, course, heading, json_lines, seconds_text, stalls, summary,
 };
+pub use schedule::{Delays, Schedule};
 pub use study::{Findings, Study};
 pub use tree::SimulateError;
 pub use workload::Workload;

@@ -8,7 +8,10 @@ mod arguments;
 use arguments::{Arguments, parse};
 use std::process::ExitCode;
 use terrace_simulator::stock::{Make, Sizes};
-use terrace_simulator::{LEGEND, Report, Study, bytes_text, course, heading, json_lines, page, summary};
+use terrace_simulator::{
+    LEGEND, Report, Study, bytes_text, course, heading, json_lines, page, stalls, summary,
+};
+use terrace_throttle::Throttle;
 
 fn main() -> ExitCode {
     let arguments = match parse(lexopt::Parser::from_env()) {
@@ -35,14 +38,16 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let mut reports = Vec::new();
     for workload in &arguments.workloads {
         for (name, make) in &arguments.pickers {
-            let mut study = arguments.study.clone();
-            study.experiment.workload = *workload;
-            let sizes = arguments.sizes(&study.experiment);
-            let report = one(name, *make, study, sizes)?;
-            if arguments.json.as_deref() == Some("-") {
-                print!("{}", json_lines(&report));
+            for (_, throttle) in &arguments.throttles {
+                let mut study = arguments.study.clone();
+                study.experiment.workload = *workload;
+                let sizes = arguments.sizes(&study.experiment);
+                let report = one((name, *make), throttle().as_ref(), study, sizes)?;
+                if arguments.json.as_deref() == Some("-") {
+                    print!("{}", json_lines(&report));
+                }
+                reports.push(report);
             }
-            reports.push(report);
         }
     }
     match arguments.json.as_deref() {
@@ -61,11 +66,17 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     Ok(())
 }
 
-fn one(name: &str, make: Make, study: Study, sizes: Sizes) -> Result<Report, String> {
+fn one(
+    (name, make): (&str, Make),
+    throttle: &dyn Throttle,
+    study: Study,
+    sizes: Sizes,
+) -> Result<Report, String> {
     let workload = study.experiment.workload.name();
     eprintln!("{name} under {workload}, {} ...", bytes_text(study.experiment.data_bytes as f64));
-    let findings =
-        study.run(|scale| make(&sizes.times(scale))).map_err(|error| format!("{name}: {error}"))?;
+    let findings = study
+        .run_with(|scale| make(&sizes.times(scale)), throttle)
+        .map_err(|error| format!("{name}: {error}"))?;
     Ok(Report { study, findings })
 }
 
@@ -80,4 +91,5 @@ fn show(reports: &[Report]) {
         println!();
     }
     println!("{}\n{LEGEND}", summary(reports));
+    print!("{}", stalls(reports));
 }

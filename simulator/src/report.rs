@@ -164,6 +164,41 @@ pub fn summary(reports: &[Report]) -> String {
     text
 }
 
+/// How writers fared on a device with a limit, a line for each study; nothing where no study has one.
+#[must_use]
+pub fn stalls(reports: &[Report]) -> String {
+    let limited = |report: &&Report| report.study.experiment.device_bytes_per_second.is_some();
+    let mut text = String::new();
+    for report in reports.iter().filter(limited) {
+        let simulated = &report.findings.simulated;
+        let Some(last) = simulated.samples.last() else { continue };
+        if text.is_empty() {
+            text += &format!("{:<10} {:<10} {:<10} ", "throttle", "picker", "workload");
+            text += &row(&["written/s", "stalled", "stopped", "longest", "p50", "p99", "p99.9", "latest"]
+                .map(str::to_owned));
+        }
+        let delays = simulated.delays;
+        let name = report.study.experiment.workload.name();
+        let _ = write!(text, "{:<10} {:<10} {name:<10} ", simulated.throttle, simulated.picker);
+        let seconds = [
+            last.stalled_seconds,
+            last.stopped_seconds,
+            simulated.longest_stop_seconds,
+            delays.p50_seconds,
+            delays.p99_seconds,
+            delays.p999_seconds,
+            delays.max_seconds,
+        ];
+        let rate = bytes_text(last.user_bytes / last.seconds.max(f64::MIN_POSITIVE));
+        let cells: Vec<String> = core::iter::once(rate).chain(seconds.map(seconds_text)).collect();
+        text += &row(&cells);
+    }
+    if text.is_empty() {
+        return text;
+    }
+    text + "\nlongest  time at a stretch that writers stood still; p50 to latest: how late writes were that had a schedule\n"
+}
+
 /// What the columns mean.
 pub const LEGEND: &str = "\
 write    bytes written to tables for each byte that users wrote, the log not counted

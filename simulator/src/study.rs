@@ -16,6 +16,7 @@
 //! leave of it.
 
 use terrace_compaction::CompactionPicker;
+use terrace_throttle::{RampThrottle, Throttle};
 
 use crate::experiment::{Experiment, Outcome};
 use crate::reads::ReadCost;
@@ -124,13 +125,26 @@ impl Study {
     ///
     /// When the picker breaks a law of its trait.
     pub fn run(&self, picker: impl Fn(u64) -> Box<dyn CompactionPicker>) -> Result<Findings, SimulateError> {
+        self.run_with(picker, &RampThrottle)
+    }
+
+    /// The same with writers slowed by this throttle, which matters on a device with a limit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Study::run`].
+    pub fn run_with(
+        &self,
+        picker: impl Fn(u64) -> Box<dyn CompactionPicker>,
+        throttle: &dyn Throttle,
+    ) -> Result<Findings, SimulateError> {
         let levels = self.levels_left_out();
         let scale = self.size_ratio.max(2).saturating_pow(levels);
         let run = |scale: u64, device: Option<f64>| {
             let memtable_bytes = self.experiment.memtable_bytes.saturating_mul(scale);
             let experiment =
                 Experiment { memtable_bytes, device_bytes_per_second: device, ..self.experiment.clone() };
-            experiment.run(picker(scale).as_ref())
+            experiment.run_with(picker(scale).as_ref(), throttle)
         };
         let device = self.experiment.device_bytes_per_second;
         if levels == 0 {

@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod advise;
+mod agree;
 mod bench;
 mod builds;
 mod ci;
@@ -54,6 +55,7 @@ const VERBS: &[Verb] = &[
     sim::VERB,
     replay::VERB,
     advise::VERB,
+    agree::VERB,
     planted::VERB,
     ci::VERB,
     concurrency::VERB,

@@ -4,8 +4,8 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use terrace_compaction::testing::Random;
 use terrace_compaction::{
-    CompactionPicker, FifoPicker, FluidPicker, LeveledPicker, PickContext, Shape, TableMeta, TieredPicker,
-    UniversalPicker, WindowedPicker,
+    CompactionPicker, FifoPicker, FluidPicker, GuardsPicker, HybridPicker, LeveledPicker, PickContext, Shape,
+    TableMeta, TieredPicker, UniversalPicker, WindowedPicker,
 };
 
 /// A leveled tree of about `tables` tables of 64 MiB, every level a little too large, and six runs in level 0.
@@ -71,6 +71,8 @@ fn bench_all(criterion: &mut Criterion) {
     bench_picker(criterion, &TieredPicker::default());
     bench_picker(criterion, &UniversalPicker::default());
     bench_picker(criterion, &FluidPicker::default());
+    bench_picker(criterion, &HybridPicker::default());
+    bench_picker(criterion, &GuardsPicker::default());
     bench_picker(criterion, &WindowedPicker::default());
     bench_picker(criterion, &FifoPicker::default());
     bench_guard(criterion);

@@ -36,6 +36,7 @@ impl CompactionPicker for FifoPicker {
                 inputs: run.tables.iter().map(|table| table.id).collect(),
                 output: Output::NewRun { level, run: None },
                 target_table_bytes: 0,
+                cuts: Vec::new(),
                 reason,
             });
             // A task is checked as if it were alone, so the next must wait until this one is done.

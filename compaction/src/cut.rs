@@ -63,6 +63,9 @@ pub struct OutputCutter {
     /// Boundaries passed and grandparent bytes met since the current output began.
     boundaries: u64,
     overlap_bytes: u64,
+    /// Keys that begin an output in any case, and the first of them that was not passed.
+    cuts: Vec<Vec<u8>>,
+    cut_at: usize,
     last_key: Vec<u8>,
     begun: bool,
 }
@@ -79,9 +82,19 @@ impl OutputCutter {
             inside: false,
             boundaries: 0,
             overlap_bytes: 0,
+            cuts: Vec::new(),
+            cut_at: 0,
             last_key: Vec::new(),
             begun: false,
         }
+    }
+
+    /// Ends outputs before these keys, ascending, too: [`crate::Task::cuts`].
+    #[must_use]
+    pub fn with_cuts(mut self, cuts: Vec<Vec<u8>>) -> Self {
+        debug_assert!(cuts.is_sorted(), "cuts ascend");
+        self.cuts = cuts;
+        self
     }
 
     /// Whether to end the current output before adding a version of `user_key`. `file_bytes` is the size the current output would have if
@@ -94,7 +107,8 @@ impl OutputCutter {
             return false;
         }
         let passed = self.advance(user_key);
-        let cut = file_bytes > 0 && self.begun && self.wants_cut(passed, file_bytes);
+        let passed_cut = self.passes_cut(user_key);
+        let cut = file_bytes > 0 && self.begun && (passed_cut || self.wants_cut(passed, file_bytes));
         if cut {
             self.boundaries = 0;
             self.overlap_bytes = if self.inside { self.grandparents[self.at].file_bytes } else { 0 };
@@ -103,6 +117,16 @@ impl OutputCutter {
         self.last_key.extend_from_slice(user_key);
         self.begun = true;
         cut
+    }
+
+    /// Walks the cuts up to `user_key`; whether there was one since the last key.
+    #[inline]
+    fn passes_cut(&mut self, user_key: &[u8]) -> bool {
+        let before = self.cut_at;
+        while self.cuts.get(self.cut_at).is_some_and(|cut| cut.as_slice() <= user_key) {
+            self.cut_at += 1;
+        }
+        self.cut_at > before
     }
 
     fn wants_cut(&self, passed: u64, file_bytes: u64) -> bool {

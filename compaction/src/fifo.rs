@@ -89,6 +89,7 @@ impl CompactionPicker for FifoPicker {
                 inputs: falling.iter().flat_map(|run| &run.run.tables).map(|table| table.id).collect(),
                 output: Output::NewRun { level: falling[0].level, run: None },
                 target_table_bytes: 0,
+                cuts: Vec::new(),
                 reason: Reason::Other(words),
             });
         }

@@ -11,6 +11,8 @@
 //! *Order of work*: levels that hold too much or too many runs (left by another policy) are brought into bounds from the deepest up; then level 0. While
 //! what is below is busy and level 0 has twice its trigger, its idle runs are merged within it.
 //!
+//! Triggers beside size (`triggers.rs`) come before all of this, if asked for.
+//!
 //! Departures from the paper: levels have fixed sizes from `base_level_bytes` down and the tree grows a level when the last would be
 //! full, so space amplification is highest just before; runs whose tables are all disjoint are joined without being rewritten.
 //!
@@ -18,9 +20,10 @@
 //! read amplification up to K runs for each level and Z for the last. A merge takes in whole levels and needs as much free space.
 
 use crate::pressure::ramp;
-use crate::run_list::{ListedRun, any_taken, bytes_of, list, merge};
+use crate::run_list::{ListedRun, any_taken, bytes_of, list, merge, triggered};
 use crate::shape::{LEVELS_MAX, Shape};
 use crate::task::{Plan, Reason, Task};
+use crate::triggers::TriggerOptions;
 use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 use crate::{CompactionPicker, PickContext};
 use core::ops::Range;
@@ -42,6 +45,8 @@ pub struct FluidOptions {
     pub l0_runs_slow: usize,
     /// Runs in level 0 at which pressure is 1.
     pub l0_runs_stop: usize,
+    /// Triggers beside size.
+    pub triggers: TriggerOptions,
     /// The size to cut outputs at.
     pub target_table_bytes: u64,
     /// Levels with level 0; from 2 to [`LEVELS_MAX`].
@@ -67,6 +72,7 @@ impl FluidOptions {
             l0_runs_trigger: 4,
             l0_runs_slow: 16,
             l0_runs_stop: 32,
+            triggers: TriggerOptions::default(),
             target_table_bytes: 64 << 20,
             levels_max: 7,
         }
@@ -148,6 +154,8 @@ impl CompactionPicker for FluidPicker {
             weighed: Vec::new(),
         };
         let debt_bytes = picking.debt_bytes();
+        let (triggers, target) = (&options.triggers, options.target_table_bytes);
+        picking.tasks = triggered(&mut picking.runs, triggers, context, target, &mut picking.weighed);
         picking.run();
         let (tasks, weighed) = (picking.tasks, picking.weighed);
         Plan { tasks, pressure, debt_bytes, weighed, remarks: Vec::new() }

@@ -304,6 +304,7 @@ impl Shape {
             inputs: self.tables().map(|(_, table)| table.id).collect(),
             output: Output::NewRun { level: deepest, run: None },
             target_table_bytes,
+            cuts: Vec::new(),
             reason: Reason::Manual,
         })
     }

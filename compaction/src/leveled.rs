@@ -15,11 +15,14 @@
 //! or level 0 is tiny against what it would rewrite, its newest runs are merged within level 0 instead; and while level 0 is the more urgent,
 //! the base level starts nothing that would block the way further.
 //!
-//! *Level to next*: the table with the fewest overlapping bytes below for each of its own (`kMinOverlappingRatio`), discounted for
-//! tombstones; joined by neighbours that cost nothing more; moved instead of merged when nothing overlaps below and not too much two levels
-//! below.
+//! *Level to next*: the table that the [`Movement`] of the options names (`movement.rs`), by default the one with the fewest overlapping
+//! bytes below for each of its own; joined by neighbours that cost nothing more; moved instead of merged when nothing overlaps below and not
+//! too much two levels below.
 //!
-//! Departures from RocksDB: no state, hence no round-robin cursor and no TTL; in-flight work is known by busy tables only.
+//! Departures from RocksDB: no state, so the round-robin cursor is read from the shape; in-flight work is known by busy tables only.
+//!
+//! *Beside size* (`triggered.rs`): tables with old tombstones before all else, since a time is promised; then a bound for space, tables with too many
+//! tombstones, and tables read in vain.
 //!
 //! Costs: with n tables O(n) for each level that is due, and O(log n) for each task. Write amplification at ratio 10 is some 6 or 7 a
 //! level; read amplification the runs of level 0 plus one for each level.
@@ -28,12 +31,15 @@
 
 mod runs;
 mod targets;
+mod triggered;
 
 use std::collections::BTreeSet;
 
+use crate::movement::{Movement, candidates};
 use crate::pressure::ramp;
 use crate::shape::{LEVELS_MAX, Run, Shape, TableId, sum_bytes};
 use crate::task::{Output, Plan, Reason, Task, TaskKind};
+use crate::triggers::TriggerOptions;
 use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 use crate::{CompactionPicker, PickContext};
 use targets::Targets;
@@ -57,8 +63,15 @@ pub struct LeveledOptions {
     pub levels_max: usize,
     /// A table is moved without being rewritten only if it overlaps at most this many bytes two levels further down.
     pub grandparent_overlap_bytes_max: u64,
+    /// Which table of a level that is too large goes down first.
+    pub movement: Movement,
     /// Inputs of one task are grown by tables that cost nothing more only up to this many bytes.
     pub expanded_inputs_bytes_max: u64,
+    /// The most bytes above the oldest run, in percent of its bytes; level targets alone hold it near the inverse of `size_ratio` - 1, but for level 0 and
+    /// what waits. A bound that one flush exceeds makes every flush a merge with everything.
+    pub space_amplification_percent_max: Option<u64>,
+    /// Triggers beside size.
+    pub triggers: TriggerOptions,
     /// Debt at which pressure begins to rise, wherever it lies.
     pub debt_bytes_start: u64,
     /// Debt at which pressure is a quarter.
@@ -79,7 +92,10 @@ impl Default for LeveledOptions {
             target_table_bytes,
             levels_max: 7,
             grandparent_overlap_bytes_max: 10 * target_table_bytes,
+            movement: Movement::default(),
             expanded_inputs_bytes_max: 25 * target_table_bytes,
+            space_amplification_percent_max: None,
+            triggers: TriggerOptions::default(),
             debt_bytes_start: 16 << 30,
             debt_bytes_slow: 64 << 30,
             debt_bytes_stop: 256 << 30,
@@ -101,7 +117,7 @@ impl LeveledOptions {
         }
     }
 
-    fn sane(mut self) -> Self {
+    pub(crate) fn sane(mut self) -> Self {
         self.l0_runs_trigger = self.l0_runs_trigger.max(1);
         self.l0_runs_slow = self.l0_runs_slow.max(self.l0_runs_trigger);
         self.l0_runs_stop = self.l0_runs_stop.max(self.l0_runs_slow);
@@ -137,7 +153,7 @@ impl LeveledPicker {
     /// What each level should hold at most, level 0 first (whose entry is 0, since it is judged by its runs); 0 also for levels above the base.
     #[must_use]
     pub fn level_targets(&self, shape: &Shape) -> Vec<u64> {
-        Targets::of(shape, &self.options).bytes
+        Targets::of(shape, &self.options, 0).bytes
     }
 }
 
@@ -153,67 +169,78 @@ impl CompactionPicker for LeveledPicker {
     }
 
     fn pick(&self, shape: &Shape, context: &PickContext) -> Plan {
-        let targets = Targets::of(shape, &self.options);
-        let debt_bytes = targets.debt_bytes(shape, &self.options);
-        let pressure = self.pressure(shape, debt_bytes);
-        let mut picking = Picking {
-            shape,
-            options: &self.options,
-            targets,
-            claimed: context.busy.clone(),
-            tasks_max: context.tasks_max,
-            level_0_waits: false,
-            tasks: Vec::new(),
-            weighed: Vec::new(),
-        };
+        let mut picking = Picking::new(shape, &self.options, 0, context);
+        let debt_bytes = picking.targets.debt_bytes(shape, &self.options);
+        let pressure = self.options.pressure(shape.runs_of(0).len(), debt_bytes);
         picking.run();
+        picking.run_triggers();
         let (tasks, weighed) = (picking.tasks, picking.weighed);
         Plan { tasks, pressure, debt_bytes, weighed, remarks: Vec::new() }
     }
 }
 
-impl LeveledPicker {
-    fn pressure(&self, shape: &Shape, debt_bytes: u64) -> f64 {
-        let options = &self.options;
-        let (start, slow, stop) = (options.l0_runs_trigger, options.l0_runs_slow, options.l0_runs_stop);
-        let by_runs = ramp(shape.runs_of(0).len() as f64, start as f64, slow as f64, stop as f64);
-        let (start, slow, stop) =
-            (options.debt_bytes_start, options.debt_bytes_slow, options.debt_bytes_stop);
+impl LeveledOptions {
+    /// The pressure of so many runs in level 0 and so much debt.
+    pub(crate) fn pressure(&self, l0_runs: usize, debt_bytes: u64) -> f64 {
+        let (start, slow, stop) = (self.l0_runs_trigger, self.l0_runs_slow, self.l0_runs_stop);
+        let by_runs = ramp(l0_runs as f64, start as f64, slow as f64, stop as f64);
+        let (start, slow, stop) = (self.debt_bytes_start, self.debt_bytes_slow, self.debt_bytes_stop);
         by_runs.max(ramp(debt_bytes as f64, start as f64, slow as f64, stop as f64))
     }
 }
 
-/// One call of `pick`.
-struct Picking<'a> {
+/// One call of `pick`, for the levels from `top` on.
+pub(crate) struct Picking<'a> {
     shape: &'a Shape,
+    context: &'a PickContext,
     options: &'a LeveledOptions,
-    targets: Targets,
+    /// The level above the leveled ones, which may hold several runs that overlap: level 0, or the deepest tier of a hybrid.
+    top: usize,
+    pub(crate) targets: Targets,
     /// Busy tables, and inputs of the tasks picked so far.
     claimed: BTreeSet<TableId>,
     tasks_max: usize,
-    /// Level 0 was more urgent than what is asked next, and found its way blocked.
-    level_0_waits: bool,
-    tasks: Vec<Task>,
-    weighed: Vec<Weighed>,
+    /// The top was more urgent than what is asked next, and found its way blocked.
+    top_waits: bool,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) weighed: Vec<Weighed>,
 }
 
-/// A table of a level that is due, with its cost: overlapping bytes below for each of its own.
-struct Candidate {
-    index: usize,
-    cost: f64,
-}
+impl<'a> Picking<'a> {
+    pub(crate) fn new(
+        shape: &'a Shape,
+        options: &'a LeveledOptions,
+        top: usize,
+        context: &'a PickContext,
+    ) -> Self {
+        Picking {
+            shape,
+            context,
+            options,
+            top,
+            targets: Targets::of(shape, options, top),
+            claimed: context.busy.clone(),
+            tasks_max: context.tasks_max,
+            top_waits: false,
+            tasks: Vec::new(),
+            weighed: Vec::new(),
+        }
+    }
 
-impl Picking<'_> {
-    fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let levels = self.shape.levels.len().min(self.targets.last + 1);
-        for level in (1..levels).rev() {
+        for level in (self.top + 1..levels).rev() {
             if self.shape.runs_of(level).len() > 1 {
                 self.consolidate(level);
             }
         }
+        if self.options.triggers.tombstone_age_seconds_max.is_some() {
+            // A time is promised, so it goes before what is due by size.
+            self.pick_triggered(true);
+        }
         // Most urgent first. A level that has given a task is asked again with what is then left of it, until it has nothing to give.
         let mut due: Vec<(usize, Weighed)> = Vec::with_capacity(levels);
-        for level in (0..levels).filter(|&level| !self.shape.runs_of(level).is_empty()) {
+        for level in (self.top..levels).filter(|&level| !self.shape.runs_of(level).is_empty()) {
             let weighed = self.weigh(level);
             match weighed.is_due() && weighed.verdict != Verdict::UnderWay {
                 true => due.push((level, weighed)),
@@ -225,9 +252,11 @@ impl Picking<'_> {
             let before = self.tasks.len();
             let otherwise = match level {
                 _ if self.full() => Verdict::NoRoom,
-                0 => self.pick_level_0(),
-                // Otherwise ever new tasks of the base level would keep level 0 from coming down.
-                _ if self.level_0_waits && level == self.targets.l0_into => Verdict::WaitsFor { level: 0 },
+                _ if level == self.top => self.pick_top(),
+                // Otherwise ever new tasks of the base level would keep the top from coming down.
+                _ if self.top_waits && level == self.targets.top_into => {
+                    Verdict::WaitsFor { level: self.top }
+                }
                 _ => self.pick_level(level),
             };
             let verdict = match self.tasks.len() - before {
@@ -236,6 +265,26 @@ impl Picking<'_> {
             };
             self.weighed.push(weighed.if_due(verdict));
         }
+    }
+
+    /// What is due although its level is within its target, where something is left to be picked.
+    pub(crate) fn run_triggers(&mut self) {
+        self.hold_space();
+        if self.options.triggers.any() {
+            self.pick_triggered(false);
+        }
+    }
+
+    /// Takes a task from elsewhere into the plan, if it has room for it.
+    #[cfg(feature = "hybrid")]
+    pub(crate) fn add(&mut self, task: Task, weighed: Weighed) {
+        if self.full() {
+            self.weighed.push(weighed.if_due(Verdict::NoRoom));
+            return;
+        }
+        self.weighed.push(weighed);
+        self.claimed.extend(task.inputs.iter().copied());
+        self.tasks.push(task);
     }
 
     fn full(&self) -> bool {
@@ -249,6 +298,7 @@ impl Picking<'_> {
             inputs,
             output,
             target_table_bytes: self.options.target_table_bytes,
+            cuts: Vec::new(),
             reason,
         });
     }
@@ -256,7 +306,7 @@ impl Picking<'_> {
     /// What is idle of a level against its trigger.
     fn weigh(&self, level: usize) -> Weighed {
         let runs = self.shape.runs_of(level);
-        let (measure, bound, idle, all) = if level == 0 {
+        let (measure, bound, idle, all) = if level == self.top {
             let is_idle = |run: &&Run| run.tables.iter().any(|table| !self.claimed.contains(&table.id));
             let idle = runs.iter().filter(is_idle).count();
             (Measure::Runs, Bound::From(self.options.l0_runs_trigger as u64), idle as u64, runs.len() as u64)
@@ -315,42 +365,29 @@ impl Picking<'_> {
             return Verdict::WaitsFor { level: if runs.len() > 1 { level } else { below } };
         }
         let target_bytes = self.targets.bytes[level];
-        let mut candidates = self.candidates(level, below);
+        self.bring_down(level, below, target_bytes, |bytes| Reason::LevelSize { level, bytes, target_bytes });
+        Verdict::Busy
+    }
+
+    /// Gives tables of a level to the next until what is left is within `target_bytes`. Both are single runs.
+    fn bring_down(&mut self, level: usize, below: usize, target_bytes: u64, reason: impl Fn(u64) -> Reason) {
+        let (runs, runs_below) = (self.shape.runs_of(level), self.shape.runs_of(below));
+        let Some(level_bytes) = runs.first().map(Run::file_bytes) else { return };
+        let mut candidates = candidates(runs, runs_below, self.options.movement);
         let mut left_bytes = self.idle_bytes(level);
         while left_bytes > target_bytes && !self.full() {
-            let Some(candidate) = candidates.pop() else { break };
-            let taken = self.pick_table(level, below, candidate.index);
+            let Some(index) = candidates.pop() else { break };
+            let taken = self.pick_table(level, below, index, reason(level_bytes));
             left_bytes = left_bytes.saturating_sub(taken);
             // Two tasks into an empty level would make two runs of it.
             if taken > 0 && runs_below.is_empty() {
                 break;
             }
         }
-        Verdict::Busy
-    }
-
-    /// The tables of a level of one run, cheapest last.
-    fn candidates(&self, level: usize, below: usize) -> Vec<Candidate> {
-        let Some(run) = self.shape.runs_of(level).first() else { return Vec::new() };
-        let tables_below = self.shape.runs_of(below).first().map_or(&[][..], |run| &run.tables);
-        let (mut from, mut candidates) = (0, Vec::with_capacity(run.tables.len()));
-        for (index, table) in run.tables.iter().enumerate() {
-            while from < tables_below.len() && tables_below[from].largest_key < table.smallest_key {
-                from += 1;
-            }
-            let overlapping =
-                tables_below[from..].iter().take_while(|below| below.smallest_key <= table.largest_key);
-            let bytes = sum_bytes(overlapping) as f64 / table.file_bytes.max(1) as f64;
-            // Up to half off for tombstones: what they hide is freed only when they arrive.
-            let tombstones = table.tombstones as f64 / table.entries.max(1) as f64;
-            candidates.push(Candidate { index, cost: bytes * (1.0 - 0.5 * tombstones.min(1.0)) });
-        }
-        candidates.sort_unstable_by(|a, b| b.cost.total_cmp(&a.cost).then(b.index.cmp(&a.index)));
-        candidates
     }
 
     /// Makes a task of one table, if it and all it overlaps are idle; the bytes it takes from the level.
-    fn pick_table(&mut self, level: usize, below: usize, index: usize) -> u64 {
+    fn pick_table(&mut self, level: usize, below: usize, index: usize, reason: Reason) -> u64 {
         let shape = self.shape;
         let run = &shape.runs_of(level)[0];
         let table = &run.tables[index];
@@ -361,8 +398,6 @@ impl Picking<'_> {
         if !idle(self, table.id) || overlapping.iter().any(|table| !idle(self, table.id)) {
             return 0;
         }
-        let reason =
-            Reason::LevelSize { level, bytes: run.file_bytes(), target_bytes: self.targets.bytes[level] };
         let output = run_below.map_or(Output::NewRun { level: below, run: None }, |run| Output::IntoRun {
             level: below,
             run: run.id,

@@ -56,6 +56,8 @@
 //! * `leveled` (default): `LeveledPicker`.
 //! * `tiered` (default): `TieredPicker`.
 //! * `universal`: `UniversalPicker`, as RocksDB has it.
+//! * `hybrid`: `HybridPicker`, which tiers the upper levels and levels the lower (with `leveled`).
+//! * `guards`: `GuardsPicker`, the fragmented tree of PebblesDB.
 //! * `fluid`: `FluidPicker`, with leveling, tiering and lazy leveling as its corners.
 //! * `fifo`: `FifoPicker`, which drops what is too old or too much.
 //! * `windowed`: `WindowedPicker`, a run for each window of time.
@@ -63,10 +65,13 @@
 //!
 //! Without any, the crate is the trait and its words.
 //!
+//! Policies that merge by size take `TriggerOptions` beside it; leveled ones a [`Movement`], and the hybrid both.
+//!
 //! # Papers
 //!
 //! O'Neil et al., "The log-structured merge-tree", 1996. Dong et al., "Optimizing space amplification in RocksDB", CIDR 2017. Dayan and Idreos,
 //! "Dostoevsky", SIGMOD 2018 (the fluid family). Sarkar et al., "Constructing and analyzing the LSM compaction design space", VLDB 2021.
+//! Raju et al., "PebblesDB", SOSP 2017 (guards). Sarkar et al., "Lethe", SIGMOD 2020 (the age of tombstones).
 #![forbid(unsafe_code)]
 
 mod cut;
@@ -78,11 +83,19 @@ mod fifo;
 #[cfg(feature = "fluid")]
 mod fluid;
 mod guard;
+#[cfg(feature = "guards")]
+mod guards;
+#[cfg(feature = "hybrid")]
+mod hybrid;
 #[cfg(feature = "leveled")]
 mod leveled;
+#[cfg(any(feature = "leveled", feature = "guards"))]
+mod linked;
+mod movement;
 mod outcome;
 #[cfg(any(
     feature = "leveled",
+    feature = "guards",
     feature = "tiered",
     feature = "universal",
     feature = "fluid",
@@ -94,7 +107,8 @@ mod pressure;
     feature = "universal",
     feature = "fluid",
     feature = "fifo",
-    feature = "windowed"
+    feature = "windowed",
+    feature = "hybrid"
 ))]
 mod run_list;
 mod shape;
@@ -105,6 +119,14 @@ mod task;
 pub mod testing;
 #[cfg(feature = "tiered")]
 mod tiered;
+#[cfg(any(
+    feature = "leveled",
+    feature = "tiered",
+    feature = "universal",
+    feature = "fluid",
+    feature = "guards"
+))]
+mod triggers;
 #[cfg(feature = "universal")]
 mod universal;
 mod weigh;
@@ -125,14 +147,32 @@ pub use fifo::{FifoOptions, FifoPicker};
 #[cfg(feature = "fluid")]
 pub use fluid::{FluidOptions, FluidPicker};
 pub use guard::OlderTables;
+#[cfg(feature = "guards")]
+pub use guards::{GuardsOptions, GuardsPicker};
+#[cfg(feature = "hybrid")]
+pub use hybrid::{HybridOptions, HybridPicker};
 #[cfg(feature = "leveled")]
 pub use leveled::{LeveledOptions, LeveledPicker};
+pub use movement::Movement;
 pub use outcome::TaskCost;
-pub use shape::{LEVELS_MAX, Level, Run, RunId, Shape, ShapeEdit, ShapeError, TableId, TableMeta, Totals};
+pub use shape::{
+    LEVELS_MAX, Level, Run, RunId, Shape, ShapeEdit, ShapeError, TableId, TableMeta, Totals, oldest_tombstone,
+};
 pub use survivors::{SurvivorStats, Survivors};
 pub use task::{Output, Plan, Reason, Task, TaskKind};
+/// Stands in descriptions of tables.
+#[doc(no_inline)]
+pub use terrace_entry::SeqNo;
 #[cfg(feature = "tiered")]
 pub use tiered::{TieredOptions, TieredPicker};
+#[cfg(any(
+    feature = "leveled",
+    feature = "tiered",
+    feature = "universal",
+    feature = "fluid",
+    feature = "guards"
+))]
+pub use triggers::TriggerOptions;
 #[cfg(feature = "universal")]
 pub use universal::{UniversalOptions, UniversalPicker};
 pub use weigh::{Bound, Measure, Scope, Verdict, Weighed};
@@ -148,6 +188,10 @@ pub struct PickContext {
     pub now_unix_seconds: u64,
     /// How many tasks the caller can start now; more are ignored.
     pub tasks_max: usize,
+    /// The sequence number that the oldest snapshot reads at, if there is one: what is deleted by later versions must stay.
+    pub oldest_snapshot: Option<SeqNo>,
+    /// For tables that were read by look-ups which did not find their key there: how often. Others are taken for none.
+    pub vain_reads: std::collections::BTreeMap<TableId, u64>,
 }
 
 /// A compaction policy: from the shape of a tree to the next tasks.

@@ -10,7 +10,9 @@ use core::ops::AddAssign;
 use std::sync::Arc;
 use terrace_entry::SeqNo;
 
-use crate::shape::{Bytes, RunId, Shape, ShapeEdit, ShapeError, TableId, TableMeta, sum_bytes};
+use crate::shape::{
+    Bytes, RunId, Shape, ShapeEdit, ShapeError, TableId, TableMeta, oldest_tombstone, sum_bytes,
+};
 use crate::task::{Output, Task, TaskKind};
 
 /// What a task costs, and what it is good for.
@@ -195,6 +197,7 @@ impl Task {
         };
         let tables: Vec<_> = inputs.tables.iter().map(|meta| Arc::clone(meta)).collect();
         let raw_bytes = inputs.sum(|meta| meta.raw_bytes);
+        let oldest_tombstone = oldest_tombstone(&tables);
         let seqnos = (
             tables.iter().map(|meta| meta.seqno_min).min().unwrap_or(SeqNo::ZERO),
             tables.iter().map(|meta| meta.seqno_max).max().unwrap_or(SeqNo::ZERO),
@@ -203,6 +206,7 @@ impl Task {
             let share = |whole: u64| part(whole, piece.share, piece.shares);
             let entries = share(kept.entries);
             let lasting = |bytes: u64| part(share(bytes), kept.entries, kept.whole);
+            let tombstones = share(kept.tombstones).min(entries);
             let table = TableMeta {
                 id,
                 smallest_key: piece.smallest_key,
@@ -210,10 +214,11 @@ impl Task {
                 file_bytes: lasting(piece.bytes),
                 raw_bytes: lasting(raw_bytes),
                 entries: entries.max(1),
-                tombstones: share(kept.tombstones).min(entries),
+                tombstones,
                 seqno_min: seqnos.0,
                 seqno_max: seqnos.1,
                 created_at_unix_seconds: now_unix_seconds,
+                oldest_tombstone_unix_seconds: oldest_tombstone.filter(|_| tombstones > 0),
             };
             (kept.entries > 0).then_some(table)
         }))

@@ -2,8 +2,18 @@
 
 use crate::PickContext;
 use crate::shape::{Run, Shape};
-#[cfg(any(feature = "tiered", feature = "universal", feature = "fluid", feature = "windowed"))]
+#[cfg(any(
+    feature = "tiered",
+    feature = "universal",
+    feature = "fluid",
+    feature = "windowed",
+    feature = "hybrid"
+))]
 use crate::task::{Output, Reason, Task, TaskKind};
+#[cfg(any(feature = "tiered", feature = "universal", feature = "fluid"))]
+use crate::triggers::{Cause, Due, TriggerOptions};
+#[cfg(any(feature = "tiered", feature = "universal", feature = "fluid"))]
+use crate::weigh::{Verdict, Weighed};
 
 /// A run in the list.
 pub(crate) struct ListedRun<'a> {
@@ -33,13 +43,26 @@ pub(crate) fn bytes_of(runs: &[ListedRun<'_>]) -> u64 {
 }
 
 /// Whether one of these is taken.
+#[cfg(any(
+    feature = "tiered",
+    feature = "universal",
+    feature = "fluid",
+    feature = "fifo",
+    feature = "windowed"
+))]
 pub(crate) fn any_taken(runs: &[ListedRun<'_>]) -> bool {
     runs.iter().any(|run| run.taken)
 }
 
 /// The task that makes one run of `level` of all these, and marks them taken. Runs whose tables are disjoint are joined without being
 /// rewritten.
-#[cfg(any(feature = "tiered", feature = "universal", feature = "fluid", feature = "windowed"))]
+#[cfg(any(
+    feature = "tiered",
+    feature = "universal",
+    feature = "fluid",
+    feature = "windowed",
+    feature = "hybrid"
+))]
 pub(crate) fn merge(
     runs: &mut [ListedRun<'_>],
     level: usize,
@@ -56,8 +79,63 @@ pub(crate) fn merge(
         inputs,
         output: Output::NewRun { level, run: None },
         target_table_bytes,
+        cuts: Vec::new(),
         reason,
     }
+}
+
+/// What triggers beside size ask for: a table that nothing older lies under is rewritten where it is, any other merged with all runs down to the oldest that
+/// lies under it. From the oldest run on, at most one task for each.
+#[cfg(any(feature = "tiered", feature = "universal", feature = "fluid"))]
+pub(crate) fn triggered(
+    runs: &mut [ListedRun<'_>],
+    triggers: &TriggerOptions,
+    context: &PickContext,
+    target_table_bytes: u64,
+    weighed: &mut Vec<Weighed>,
+) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    if !triggers.any() {
+        return tasks;
+    }
+    for from in (0..runs.len()).rev() {
+        let ListedRun { level, run, .. } = runs[from];
+        for table in &run.tables {
+            let Some(due) = triggers.due(level, table, context, false) else { continue };
+            let Due { cause, reason, weighed: measured } = due;
+            let lies_under = |older: &ListedRun<'_>| {
+                !older.run.overlapping(&table.smallest_key, &table.largest_key).is_empty()
+            };
+            let under = runs[from + 1..].iter().rposition(lies_under).map(|index| from + 1 + index);
+            let last = under.unwrap_or(from);
+            let held = match under {
+                None if cause == Cause::Reads => Some(Verdict::Held("nothing older lies under it".into())),
+                _ if tasks.len() >= context.tasks_max => Some(Verdict::NoRoom),
+                _ if any_taken(&runs[from..=last]) => Some(Verdict::Busy),
+                _ => None,
+            };
+            if let Some(verdict) = held {
+                weighed.push(measured.if_due(verdict));
+                continue;
+            }
+            weighed.push(measured);
+            let task = match under {
+                Some(last) => {
+                    let level = runs[last].level;
+                    merge(&mut runs[from..=last], level, target_table_bytes, reason)
+                }
+                None => {
+                    runs[from].taken = true;
+                    let output = Output::IntoRun { level, run: run.id };
+                    let (kind, inputs, cuts) = (TaskKind::Merge, vec![table.id], Vec::new());
+                    Task { kind, inputs, output, target_table_bytes, cuts, reason }
+                }
+            };
+            tasks.push(task);
+            break;
+        }
+    }
+    tasks
 }
 
 /// Bytes above the oldest run over its bytes, in percent.

@@ -64,6 +64,8 @@ pub struct TableMeta {
     pub seqno_max: SeqNo,
     /// When it was written, in seconds since the Unix epoch.
     pub created_at_unix_seconds: u64,
+    /// When the oldest of its tombstones was flushed, in seconds since the Unix epoch. If `None`, when the table was written.
+    pub oldest_tombstone_unix_seconds: Option<u64>,
 }
 
 impl TableMeta {
@@ -81,11 +83,25 @@ impl TableMeta {
         }
     }
 
+    /// When the oldest of its tombstones was flushed, if it holds any.
+    #[must_use]
+    pub fn oldest_tombstone(&self) -> Option<u64> {
+        let written = self.created_at_unix_seconds;
+        (self.tombstones > 0)
+            .then(|| self.oldest_tombstone_unix_seconds.map_or(written, |at| at.min(written)))
+    }
+
     /// Whether its key range meets `smallest..=largest`.
     #[must_use]
     pub fn overlaps(&self, smallest: &[u8], largest: &[u8]) -> bool {
         self.smallest_key.as_slice() <= largest && smallest <= self.largest_key.as_slice()
     }
+}
+
+/// When the oldest tombstone in any of these tables was flushed: what a merge of them says of those of its outputs that hold tombstones.
+#[must_use]
+pub fn oldest_tombstone<'a>(tables: impl IntoIterator<Item = &'a Arc<TableMeta>>) -> Option<u64> {
+    tables.into_iter().filter_map(|table| table.oldest_tombstone()).min()
 }
 
 /// A sorted run.

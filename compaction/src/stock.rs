@@ -2,11 +2,15 @@
 //!
 //! What is compiled in is listed: each policy behind the feature of its name. A new one adds a row to [`all`] and the function that makes it.
 
-use crate::CompactionPicker;
+use crate::{CompactionPicker, Movement};
 #[cfg(feature = "fifo")]
 use crate::{FifoOptions, FifoPicker};
 #[cfg(feature = "fluid")]
 use crate::{FluidOptions, FluidPicker};
+#[cfg(feature = "guards")]
+use crate::{GuardsOptions, GuardsPicker};
+#[cfg(feature = "hybrid")]
+use crate::{HybridOptions, HybridPicker};
 #[cfg(feature = "leveled")]
 use crate::{LeveledOptions, LeveledPicker};
 #[cfg(feature = "tiered")]
@@ -25,6 +29,8 @@ pub struct Sizes {
     pub table_bytes: u64,
     /// The size ratio, merge width or trigger, if it is not to be the policy's own.
     pub size_ratio: Option<u64>,
+    /// Which table of a level that is too large goes down first, in policies that choose one.
+    pub movement: Movement,
     /// The most runs in a level of `fluid` that is not the last, and in the last; as lazy leveling has them if not given.
     pub fluid_runs_max: (Option<usize>, Option<usize>),
     /// Seconds in which as much is written as there are live data; `windowed` makes twenty windows of it.
@@ -40,6 +46,7 @@ impl Default for Sizes {
             memtable_bytes: USUAL_MEMTABLE_BYTES,
             table_bytes: USUAL_MEMTABLE_BYTES,
             size_ratio: None,
+            movement: Movement::default(),
             fluid_runs_max: (None, None),
             turnover_seconds: 20 * 3600,
             kept_bytes: None,
@@ -74,6 +81,10 @@ pub fn all() -> &'static [(&'static str, Make)] {
         ("universal", universal),
         #[cfg(feature = "fluid")]
         ("fluid", fluid),
+        #[cfg(feature = "hybrid")]
+        ("hybrid", hybrid),
+        #[cfg(feature = "guards")]
+        ("guards", guards),
         #[cfg(feature = "windowed")]
         ("windowed", windowed),
         #[cfg(feature = "fifo")]
@@ -110,13 +121,43 @@ fn in_proportion(bytes: u64, sizes: &Sizes) -> u64 {
 
 #[cfg(feature = "leveled")]
 fn leveled(sizes: &Sizes) -> Box<dyn CompactionPicker> {
+    Box::new(LeveledPicker::new(leveled_options(sizes)))
+}
+
+#[cfg(feature = "leveled")]
+fn leveled_options(sizes: &Sizes) -> LeveledOptions {
     let usual = LeveledOptions::for_table_bytes(sizes.table_bytes);
-    Box::new(LeveledPicker::new(LeveledOptions {
+    LeveledOptions {
         base_level_bytes: sizes.memtable_bytes.saturating_mul(4),
         size_ratio: sizes.size_ratio.unwrap_or(usual.size_ratio),
+        movement: sizes.movement,
         debt_bytes_start: in_proportion(usual.debt_bytes_start, sizes),
         debt_bytes_slow: in_proportion(usual.debt_bytes_slow, sizes),
         debt_bytes_stop: in_proportion(usual.debt_bytes_stop, sizes),
+        ..usual
+    }
+}
+
+/// The base level has room for one arrival from the deepest tier.
+#[cfg(feature = "hybrid")]
+fn hybrid(sizes: &Sizes) -> Box<dyn CompactionPicker> {
+    let (usual, leveled) = (HybridOptions::default(), leveled_options(sizes));
+    let memtables = (leveled.l0_runs_trigger as u64).saturating_pow(usual.tiered_levels as u32);
+    let base_level_bytes = sizes.memtable_bytes.saturating_mul(memtables);
+    Box::new(HybridPicker::new(HybridOptions {
+        leveled: LeveledOptions { base_level_bytes, ..leveled },
+        ..usual
+    }))
+}
+
+#[cfg(feature = "guards")]
+fn guards(sizes: &Sizes) -> Box<dyn CompactionPicker> {
+    let usual = GuardsOptions::default();
+    let ratio = sizes.size_ratio.unwrap_or(usual.guard_ratio);
+    Box::new(GuardsPicker::new(GuardsOptions {
+        fragments_max: ratio as usize,
+        guard_ratio: ratio,
+        target_table_bytes: sizes.table_bytes,
         ..usual
     }))
 }

@@ -63,6 +63,15 @@ pub enum Reason {
         /// The trigger.
         trigger: usize,
     },
+    /// A level that holds several runs holds more than its trigger.
+    LevelRuns {
+        /// The level.
+        level: usize,
+        /// Runs it holds.
+        runs: usize,
+        /// The trigger.
+        trigger: usize,
+    },
     /// A level is larger than its target.
     LevelSize {
         /// The level.
@@ -86,6 +95,15 @@ pub enum Reason {
         /// The most allowed.
         runs_max: usize,
     },
+    /// Too many tables of a level may hold the same key.
+    GuardFragments {
+        /// The level.
+        level: usize,
+        /// How many.
+        fragments: usize,
+        /// The most allowed.
+        fragments_max: usize,
+    },
     /// Space amplification is above its bound.
     SpaceAmplification {
         /// Bytes above the last run over its bytes, in percent.
@@ -93,16 +111,57 @@ pub enum Reason {
         /// The bound.
         percent_max: u64,
     },
+    /// A table's oldest tombstone is so old that it must get going.
+    TombstoneAge {
+        /// The table's level.
+        level: usize,
+        /// Its age.
+        age_seconds: u64,
+        /// The age that none may reach.
+        age_seconds_max: u64,
+    },
+    /// A table holds too many tombstones.
+    TombstoneDensity {
+        /// The table's level.
+        level: usize,
+        /// Tombstones, in percent of its versions.
+        percent: u64,
+        /// The bound.
+        percent_max: u64,
+    },
+    /// A table was read in vain too often.
+    VainReads {
+        /// The table's level.
+        level: usize,
+        /// How often.
+        reads: u64,
+        /// The bound.
+        reads_max: u64,
+    },
     /// A person asked.
     Manual,
     /// Anything else, in the picker's words.
     Other(String),
 }
 
+impl Reason {
+    /// Too many runs in a level, whichever it is.
+    #[cfg(any(feature = "leveled", feature = "hybrid", feature = "guards"))]
+    pub(crate) fn runs_of(level: usize, runs: usize, trigger: usize) -> Self {
+        match level {
+            0 => Reason::Level0Runs { runs, trigger },
+            _ => Reason::LevelRuns { level, runs, trigger },
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Level0Runs { runs, trigger } => write!(f, "level 0 holds {runs} runs, trigger {trigger}"),
+            Reason::LevelRuns { level, runs, trigger } => {
+                write!(f, "level {level} holds {runs} runs, trigger {trigger}")
+            }
             Reason::LevelSize { level, bytes, target_bytes } => {
                 write!(f, "level {level} holds {bytes} bytes, target {target_bytes}")
             }
@@ -110,8 +169,24 @@ impl fmt::Display for Reason {
                 write!(f, "{runs} runs of similar size (ratio {ratio:.2})")
             }
             Reason::RunCount { runs, runs_max } => write!(f, "{runs} runs, at most {runs_max} wanted"),
+            Reason::GuardFragments { level, fragments, fragments_max } => {
+                write!(
+                    f,
+                    "a guard of level {level} holds {fragments} fragments, at most {fragments_max} wanted"
+                )
+            }
             Reason::SpaceAmplification { percent, percent_max } => {
                 write!(f, "{percent} % of space above the last run, bound {percent_max} %")
+            }
+            Reason::TombstoneAge { level, age_seconds, age_seconds_max } => write!(
+                f,
+                "a table of level {level} holds a tombstone of {age_seconds} s, none may be older than {age_seconds_max} s"
+            ),
+            Reason::TombstoneDensity { level, percent, percent_max } => {
+                write!(f, "{percent} % of a table of level {level} are tombstones, bound {percent_max} %")
+            }
+            Reason::VainReads { level, reads, reads_max } => {
+                write!(f, "a table of level {level} was read {reads} times in vain, bound {reads_max}")
             }
             Reason::Manual => f.write_str("asked for"),
             Reason::Other(words) => f.write_str(words),
@@ -130,6 +205,9 @@ pub struct Task {
     pub output: Output,
     /// The size to cut outputs at, in file bytes.
     pub target_table_bytes: u64,
+    /// User keys, ascending, that an output must not hold together with a lesser one: where to cut beside the size. Who can not cut
+    /// there loses what the policy is for, but no data.
+    pub cuts: Vec<Vec<u8>>,
     /// Why.
     pub reason: Reason,
 }

@@ -14,7 +14,9 @@
 //!    removes. The cheapest of all would be the two newest runs, flush after flush: they would grow by one flush each time, which
 //!    costs their square (simulated for 4000 flushes, some keys hot: a write amplification of 28 against 11).
 //!
-//! None acts on fewer than `merge_width_min` runs, so that a small tree is left in peace.
+//! Before them come the triggers beside size (`triggers.rs`), if asked for: a run with a table that must go on is merged with those under that table.
+//!
+//! None of the three acts on fewer than `merge_width_min` runs, so that a small tree is left in peace.
 //!
 //! *Levels are tiers*: flushes come to level 0; a merge of runs of one level that reaches its oldest run goes to the front of the next level; any
 //! other merge stays at the level of its oldest input, at that one's place. At the deepest level all merges stay. The level says
@@ -27,9 +29,10 @@
 //! space as the tree has data.
 
 use crate::pressure::ramp;
-use crate::run_list::{ListedRun, any_taken, bytes_of, list, merge, space_percent};
+use crate::run_list::{ListedRun, any_taken, bytes_of, list, merge, space_percent, triggered};
 use crate::shape::{LEVELS_MAX, Shape};
 use crate::task::{Plan, Reason, Task};
+use crate::triggers::TriggerOptions;
 use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 use crate::{CompactionPicker, PickContext};
 
@@ -52,6 +55,8 @@ pub struct TieredOptions {
     pub runs_stop: usize,
     /// The bound for bytes above the oldest run, in percent of its bytes.
     pub space_amplification_percent_max: u64,
+    /// Triggers beside size.
+    pub triggers: TriggerOptions,
     /// The size to cut outputs at.
     pub target_table_bytes: u64,
     /// Levels with level 0; from 2 to [`LEVELS_MAX`].
@@ -69,6 +74,7 @@ impl Default for TieredOptions {
             runs_slow: 32,
             runs_stop: 64,
             space_amplification_percent_max: 200,
+            triggers: TriggerOptions::default(),
             target_table_bytes: 256 << 20,
             levels_max: 7,
         }
@@ -124,6 +130,7 @@ impl CompactionPicker for TieredPicker {
     fn pick(&self, shape: &Shape, context: &PickContext) -> Plan {
         let mut picking = Picking::new(&self.options, shape, context);
         let debt_bytes = picking.debt_bytes();
+        picking.run_triggers(context);
         picking.run(context.tasks_max);
         let (start, slow, stop) = (picking.count_start(), self.options.runs_slow, self.options.runs_stop);
         let pressure = ramp(picking.runs.len() as f64, start as f64, slow as f64, stop as f64);
@@ -162,6 +169,11 @@ impl<'a> Picking<'a> {
 
     fn count_start(&self) -> usize {
         self.options.runs_max + self.options.runs_max / 2
+    }
+
+    fn run_triggers(&mut self, context: &PickContext) {
+        let (triggers, target) = (&self.options.triggers, self.options.target_table_bytes);
+        self.tasks.extend(triggered(&mut self.runs, triggers, context, target, &mut self.weighed));
     }
 
     fn run(&mut self, tasks_max: usize) {
@@ -230,7 +242,11 @@ impl<'a> Picking<'a> {
     fn runs_removed(&self, task: &Task) -> usize {
         let first_of = |run: &ListedRun<'_>| run.run.tables.first().map(|table| table.id);
         let inputs: std::collections::BTreeSet<_> = task.inputs.iter().collect();
-        self.runs.iter().filter(|run| first_of(run).is_some_and(|id| inputs.contains(&id))).count() - 1
+        self.runs
+            .iter()
+            .filter(|run| first_of(run).is_some_and(|id| inputs.contains(&id)))
+            .count()
+            .saturating_sub(1)
     }
 
     fn space_reason(&self) -> Option<Reason> {

@@ -11,17 +11,20 @@
 //! *Levels*: the output goes to the deepest level that is still above the next older run; so a full merge goes to the last level, and level 0
 //! holds flushes and what was merged of them while no room was below.
 //!
-//! Departures from RocksDB: several tasks in one plan; runs whose tables are all disjoint are joined without being rewritten; no tombstone, periodic or
-//! incremental compactions. At exactly its bound space is left alone, as in the wiki's examples (the code would merge).
+//! Departures from RocksDB: several tasks in one plan; runs whose tables are all disjoint are joined without being rewritten; tombstones set off what
+//! `triggers.rs` says, in place of marked files; no periodic or incremental compactions. At exactly its bound space is left alone, as in the wiki's examples (the code would merge).
 //!
 //! Costs: with n tables and r runs O(n + r²). Write amplification about 1 + log2 of the number of flushes while only the size ratio fires, plus (1 + a) / a for
 //! a space bound a; far more when the third rule must hold down what the second can not gather, which is when `runs_trigger` is
 //! small for the size of the tree. A full merge needs as much free space as the tree has data.
 
 use crate::pressure::ramp;
-use crate::run_list::{ListedRun, any_taken, bytes_of, gathered, list, merge, space_percent, stretches};
+use crate::run_list::{
+    ListedRun, any_taken, bytes_of, gathered, list, merge, space_percent, stretches, triggered,
+};
 use crate::shape::{LEVELS_MAX, Shape};
 use crate::task::{Plan, Reason, Task};
+use crate::triggers::TriggerOptions;
 use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 use crate::{CompactionPicker, PickContext};
 
@@ -42,6 +45,8 @@ pub struct UniversalOptions {
     pub merge_width_max: usize,
     /// The bound for bytes above the oldest run, in percent of its bytes.
     pub space_amplification_percent_max: u64,
+    /// Triggers beside size.
+    pub triggers: TriggerOptions,
     /// The size to cut outputs at.
     pub target_table_bytes: u64,
     /// Levels with level 0; from 1 to [`LEVELS_MAX`].
@@ -58,6 +63,7 @@ impl Default for UniversalOptions {
             merge_width_min: 2,
             merge_width_max: usize::MAX,
             space_amplification_percent_max: 200,
+            triggers: TriggerOptions::default(),
             target_table_bytes: 64 << 20,
             levels_max: 7,
         }
@@ -146,6 +152,8 @@ impl CompactionPicker for UniversalPicker {
         let (start, slow, stop) = (options.runs_start(), options.runs_slow, options.runs_stop);
         let pressure = ramp(runs.len() as f64, start as f64, slow as f64, stop as f64);
         let mut plan = Plan { pressure, debt_bytes: self.debt_bytes(shape), ..Plan::default() };
+        let (triggers, target) = (&options.triggers, options.target_table_bytes);
+        plan.tasks = triggered(&mut runs, triggers, context, target, &mut plan.weighed);
         if runs.len() < options.runs_trigger {
             let (count, bound) = (runs.len() as u64, Bound::From(options.runs_trigger as u64));
             plan.weighed.push(Weighed::new(Scope::Tree, Measure::Runs, count, bound));

@@ -193,6 +193,7 @@ fn drop_of(runs: &mut [ListedRun<'_>]) -> Task {
         inputs: runs.iter().flat_map(|run| &run.run.tables).map(|table| table.id).collect(),
         output: Output::NewRun { level: runs[0].level.min(LEVELS_MAX - 1), run: None },
         target_table_bytes: 0,
+        cuts: Vec::new(),
         reason: Reason::Other(format!("{} runs are older than they are kept", runs.len())),
     }
 }

@@ -19,7 +19,7 @@ fn written_at(levels: &[&[u64]]) -> Shape {
 
 fn pick(picker: &dyn CompactionPicker, shape: &Shape, now_unix_seconds: u64, busy: &[u64]) -> Plan {
     let busy = busy.iter().map(|id| TableId(*id)).collect();
-    let context = PickContext { busy, now_unix_seconds, tasks_max: 4 };
+    let context = PickContext { busy, now_unix_seconds, tasks_max: 4, ..PickContext::default() };
     let plan = picker.pick(shape, &context);
     for task in &plan.tasks {
         shape.check(task, &context.busy).expect("the guard lets it pass");

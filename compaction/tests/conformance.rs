@@ -2,8 +2,9 @@
 
 use terrace_compaction::testing::check_picker;
 use terrace_compaction::{
-    FifoOptions, FifoPicker, FluidOptions, FluidPicker, LeveledOptions, LeveledPicker, TieredOptions,
-    TieredPicker, UniversalOptions, UniversalPicker, WindowedOptions, WindowedPicker,
+    FifoOptions, FifoPicker, FluidOptions, FluidPicker, GuardsOptions, GuardsPicker, HybridOptions,
+    HybridPicker, LeveledOptions, LeveledPicker, Movement, TieredOptions, TieredPicker, TriggerOptions,
+    UniversalOptions, UniversalPicker, WindowedOptions, WindowedPicker,
 };
 
 #[test]
@@ -81,6 +82,7 @@ fn universal_with_extreme_options_keeps_the_laws() {
         space_amplification_percent_max: 0,
         target_table_bytes: 0,
         levels_max: 0,
+        triggers: TriggerOptions::default(),
     };
     check_picker(&UniversalPicker::new(least), 10, 40);
     let most = UniversalOptions {
@@ -123,6 +125,7 @@ fn fluid_with_extreme_options_keeps_the_laws() {
         l0_runs_stop: 0,
         target_table_bytes: 0,
         levels_max: 0,
+        triggers: TriggerOptions::default(),
     };
     check_picker(&FluidPicker::new(least), 17, 40);
     let most = FluidOptions {
@@ -158,4 +161,124 @@ fn windowed_keeps_the_laws() {
     }
     let least = WindowedOptions { runs_trigger: 0, target_table_bytes: 0, ..WindowedOptions::default() };
     check_picker(&WindowedPicker::new(least), 30, 40);
+}
+
+#[test]
+fn hybrid_keeps_the_laws() {
+    check_picker(&HybridPicker::default(), 31, 100);
+    for (seed, tiered_levels, l0_runs_trigger, target_table_bytes) in
+        [(32, 1, 4, 1000), (33, 3, 2, 1000), (34, 2, 3, 64 << 20)]
+    {
+        let usual = LeveledOptions::for_table_bytes(target_table_bytes);
+        let leveled = LeveledOptions { l0_runs_trigger, ..usual };
+        check_picker(&HybridPicker::new(HybridOptions { tiered_levels, leveled }), seed, 60);
+    }
+}
+
+#[test]
+fn hybrid_with_extreme_options_keeps_the_laws() {
+    let least = LeveledOptions {
+        l0_runs_trigger: 0,
+        base_level_bytes: 0,
+        size_ratio: 0,
+        target_table_bytes: 0,
+        levels_max: 0,
+        ..LeveledOptions::default()
+    };
+    check_picker(&HybridPicker::new(HybridOptions { tiered_levels: 0, leveled: least.clone() }), 35, 40);
+    check_picker(&HybridPicker::new(HybridOptions { tiered_levels: usize::MAX, leveled: least }), 36, 40);
+    let most = LeveledOptions {
+        l0_runs_trigger: usize::MAX,
+        size_ratio: u64::MAX,
+        levels_max: usize::MAX,
+        ..LeveledOptions::default()
+    };
+    check_picker(&HybridPicker::new(HybridOptions { tiered_levels: 2, leveled: most }), 37, 40);
+}
+
+#[test]
+fn guards_keeps_the_laws() {
+    check_picker(&GuardsPicker::default(), 38, 100);
+    for (seed, fragments_max, last_fragments_max, last_guard_tables) in
+        [(39, 2, 1, 1), (40, 3, 3, 2), (41, 8, 1, 8)]
+    {
+        let target_table_bytes = 1000;
+        let usual = GuardsOptions { target_table_bytes, ..GuardsOptions::default() };
+        let options = GuardsOptions { fragments_max, last_fragments_max, last_guard_tables, ..usual };
+        check_picker(&GuardsPicker::new(options), seed, 60);
+    }
+}
+
+#[test]
+fn guards_with_extreme_options_keeps_the_laws() {
+    let least = GuardsOptions {
+        fragments_max: 0,
+        last_fragments_max: 0,
+        guard_ratio: 0,
+        last_guard_tables: 0,
+        l0_runs_trigger: 0,
+        l0_runs_slow: 0,
+        l0_runs_stop: 0,
+        target_table_bytes: 0,
+        levels_max: 0,
+        triggers: TriggerOptions::default(),
+    };
+    check_picker(&GuardsPicker::new(least), 42, 40);
+    let most = GuardsOptions {
+        fragments_max: usize::MAX,
+        last_fragments_max: usize::MAX,
+        guard_ratio: u64::MAX,
+        last_guard_tables: u64::MAX,
+        levels_max: usize::MAX,
+        ..GuardsOptions::default()
+    };
+    check_picker(&GuardsPicker::new(most), 43, 40);
+}
+
+#[test]
+fn every_movement_keeps_the_laws() {
+    for (seed, movement) in (44..).zip(Movement::ALL) {
+        let options = LeveledOptions { movement, ..LeveledOptions::for_table_bytes(1000) };
+        check_picker(&LeveledPicker::new(options), seed, 60);
+    }
+}
+
+/// Triggers that nearly everything sets off, in pickers that have them, one after the other and all at once.
+#[test]
+fn triggers_beside_size_keep_the_laws() {
+    let none = TriggerOptions::default();
+    let all = TriggerOptions {
+        tombstone_age_seconds_max: Some(20),
+        tombstone_percent_max: Some(10),
+        vain_read_bytes: Some(1),
+    };
+    let each = [
+        TriggerOptions { tombstone_age_seconds_max: Some(0), ..none.clone() },
+        TriggerOptions { tombstone_percent_max: Some(0), ..none.clone() },
+        TriggerOptions { vain_read_bytes: Some(u64::MAX), ..none },
+        all,
+    ];
+    for (seed, triggers) in (50..).step_by(10).zip(each) {
+        for space_amplification_percent_max in [None, Some(10)] {
+            let leveled = LeveledOptions {
+                triggers: triggers.clone(),
+                space_amplification_percent_max,
+                ..LeveledOptions::for_table_bytes(1000)
+            };
+            check_picker(&LeveledPicker::new(leveled.clone()), seed, 40);
+            check_picker(&HybridPicker::new(HybridOptions { tiered_levels: 2, leveled }), seed + 1, 40);
+        }
+        let guards = GuardsOptions {
+            triggers: triggers.clone(),
+            target_table_bytes: 1000,
+            ..GuardsOptions::default()
+        };
+        check_picker(&GuardsPicker::new(guards), seed + 2, 40);
+        let tiered = TieredOptions { triggers: triggers.clone(), ..TieredOptions::default() };
+        check_picker(&TieredPicker::new(tiered), seed + 3, 40);
+        let universal = UniversalOptions { triggers: triggers.clone(), ..UniversalOptions::default() };
+        check_picker(&UniversalPicker::new(universal), seed + 4, 40);
+        let fluid = FluidOptions { triggers, base_level_bytes: 5000, ..FluidOptions::default() };
+        check_picker(&FluidPicker::new(fluid), seed + 5, 40);
+    }
 }

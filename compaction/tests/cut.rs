@@ -25,6 +25,13 @@ fn outputs(cutter: &mut OutputCutter, keys: &str, bytes: u64) -> String {
 }
 
 #[test]
+fn cut_where_the_task_says_beside_the_size() {
+    let cuts = ["a", "b2", "d", "d5", "g"].map(|key| key.as_bytes().to_vec());
+    let mut cutter = OutputCutter::new(CutOptions::for_target(20), Vec::new()).with_cuts(cuts.to_vec());
+    assert_eq!(outputs(&mut cutter, "abcdefgh", 10), "ab|c|d|ef|gh");
+}
+
+#[test]
 fn cut_at_the_target_when_nothing_lies_below() {
     let mut cutter = OutputCutter::new(CutOptions::for_target(30), Vec::new());
     assert_eq!(outputs(&mut cutter, "abcdefgh", 10), "abc|def|gh");

@@ -15,6 +15,7 @@ fn task(kind: TaskKind, inputs: &[u64], output: Output) -> Task {
         inputs: inputs.iter().map(|&id| TableId(id)).collect(),
         output,
         target_table_bytes: 64 * MIB,
+        cuts: Vec::new(),
         reason: Reason::Manual,
     }
 }

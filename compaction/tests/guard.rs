@@ -6,7 +6,7 @@ use terrace_compaction::{Output, Reason, RunId, Shape, TableId, Task, TaskKind};
 
 fn task(kind: TaskKind, inputs: &[u64], output: Output) -> Task {
     let inputs = inputs.iter().copied().map(TableId).collect();
-    Task { kind, inputs, output, target_table_bytes: 64 << 20, reason: Reason::Manual }
+    Task { kind, inputs, output, target_table_bytes: 64 << 20, cuts: Vec::new(), reason: Reason::Manual }
 }
 
 fn new_run(level: usize) -> Output {
@@ -213,7 +213,7 @@ fn wild_task(shape: &Shape, random: &mut Random) -> Task {
     };
     let kind = [Merge, Merge, Merge, Move, Drop][random.index(5)];
     let target_table_bytes = [1, 4, 1000][random.index(3)];
-    Task { kind, inputs, output, target_table_bytes, reason: Reason::Manual }
+    Task { kind, inputs, output, target_table_bytes, cuts: Vec::new(), reason: Reason::Manual }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use terrace_compaction::{
     CompactionPicker, CutOptions, OlderTables, Output, OutputCutter, PickContext, Plan, RunId, Shape,
-    ShapeEdit, Survivors, Task, TaskKind,
+    ShapeEdit, Survivors, Task, TaskKind, oldest_tombstone,
 };
 use terrace_entry::{Cursor, MergeCursor, SeqNo};
 use terrace_sstable::CursorOptions;
@@ -44,11 +44,13 @@ impl<P: Parts> Shared<P> {
     }
 
     /// What the picker is told beside the shape.
-    pub(crate) fn pick_context(&self, work: &Work) -> PickContext {
+    pub(crate) fn pick_context(&self, work: &Work, version: &Version<P>) -> PickContext {
         PickContext {
             busy: work.busy.clone(),
             now_unix_seconds: self.clock.unix_seconds(),
             tasks_max: self.options.background_threads.max(1).saturating_sub(work.compactions),
+            oldest_snapshot: self.snapshots.oldest(),
+            vain_reads: version.vain_reads(),
         }
     }
 
@@ -57,7 +59,7 @@ impl<P: Parts> Shared<P> {
             return;
         }
         let view = tree.pin();
-        let context = self.pick_context(work);
+        let context = self.pick_context(work, &view.version);
         // A picker may be anybody's, and this runs on callers' threads too, when the database is opened or compacted by hand.
         let picked = self.guarded(|| Ok(self.picker.pick(&view.version.shape, &context)));
         let Ok(Plan { tasks, pressure, debt_bytes, remarks, .. }) = picked else { return };
@@ -281,11 +283,13 @@ impl<P: Parts> Merge<P> {
         let cutter = OutputCutter::new(
             CutOptions::for_target(task.target_table_bytes),
             shape.grandparents(&task.inputs, &task.output),
-        );
+        )
+        .with_cuts(task.cuts.clone());
         let origin = Group {
             keyspace: tree.id,
             inputs: task.inputs.iter().map(|id| id.0).collect(),
             flushed: SeqNo::ZERO,
+            oldest_tombstone: oldest_tombstone(task.inputs.iter().filter_map(|id| shape.table(*id))),
         };
         let bottom: Bottom = Box::new(move |key| !older.may_hold(key));
         Ok(Merge {

@@ -92,7 +92,12 @@ impl<P: Parts> Flush<P> {
         let nothing: NothingBelow = |_| false;
         // Level 0 has no next level to line up with: the cut is by size alone.
         let cutter = OutputCutter::new(CutOptions::for_target(shared.options.table_bytes * 2), Vec::new());
-        let group = Group { keyspace: tree.id, inputs: Vec::new(), flushed: mem.last_seqno() };
+        let group = Group {
+            keyspace: tree.id,
+            inputs: Vec::new(),
+            flushed: mem.last_seqno(),
+            oldest_tombstone: None,
+        };
         Flush {
             tree: Arc::clone(tree),
             survivors: Survivors::new(cursor, &boundaries, nothing),

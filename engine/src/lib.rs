@@ -43,7 +43,8 @@
 //! # Features
 //!
 //! `preset` (the stock parts, `DefaultParts`, `Db`), `lz4`, and one selection feature for each implementation of a slot: `memtable-skiplist`,
-//! `memtable-btree`, `memtable-hash`, `picker-leveled`, `picker-tiered`, `picker-universal`, `picker-fluid`, `picker-windowed`, `picker-fifo`. All of them together build; which wins is written in `preset.rs`. `testing`: the kit that
+//! `memtable-btree`, `memtable-hash`, `picker-leveled`, `picker-tiered`, `picker-universal`, `picker-fluid`, `picker-windowed`, `picker-fifo`,
+//! `picker-hybrid`, `picker-guards`. All of them together build; which wins is written in `preset.rs`. `testing`: the kit that
 //! puts an engine of any parts to the test, and checks of the decoders on any bytes, for the fuzz targets.
 //!
 //! # Sources
@@ -122,6 +123,10 @@ pub use parts::Parts;
 pub use preset::fifo_picker;
 #[cfg(all(feature = "preset", feature = "picker-fluid"))]
 pub use preset::fluid_picker;
+#[cfg(all(feature = "preset", feature = "picker-guards"))]
+pub use preset::guards_picker;
+#[cfg(all(feature = "preset", feature = "picker-hybrid"))]
+pub use preset::hybrid_picker;
 #[cfg(all(feature = "preset", feature = "picker-tiered"))]
 pub use preset::tiered_picker;
 #[cfg(all(feature = "preset", feature = "picker-universal"))]

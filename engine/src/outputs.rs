@@ -36,6 +36,8 @@ pub(crate) struct Group {
     pub(crate) inputs: Vec<u64>,
     /// For a flush: with these tables, the keyspace is in tables up to here.
     pub(crate) flushed: SeqNo,
+    /// When the oldest tombstone in the inputs was flushed.
+    pub(crate) oldest_tombstone: Option<u64>,
 }
 
 /// How the tables of a level are written.
@@ -124,8 +126,9 @@ impl<P: Parts> Outputs<P> {
         if !self.written.is_empty() {
             self.shared.trash.sync_dir(&self.shared.dir)?;
         }
-        let tables: Result<Vec<_>> =
-            self.written.iter().map(|(number, _)| open_table(&self.shared, *number)).collect();
+        let oldest_tombstone = self.group.oldest_tombstone;
+        let open = |(number, _): &(u64, Properties)| open_table(&self.shared, *number, oldest_tombstone);
+        let tables: Result<Vec<_>> = self.written.iter().map(open).collect();
         let tables = tables?;
         self.taken = true;
         Ok(tables)
@@ -160,7 +163,7 @@ impl<P: Parts> Shared<P> {
         let options = table_options(&self.options, 0, self.clock.unix_seconds());
         let mut writer = TableWriterOf::<P>::create(file, &options)?;
         let inputs = inputs.iter().map(|id| id.0).collect();
-        let group = Group { keyspace, inputs, flushed: SeqNo::ZERO };
+        let group = Group { keyspace, inputs, flushed: SeqNo::ZERO, oldest_tombstone: None };
         writer.set_note(self.origin_of(state, &group, number).encode());
         writer.finish()?;
         self.trash.sync_dir(&self.dir)?;
@@ -181,14 +184,19 @@ impl<P: Parts> Drop for Outputs<P> {
     }
 }
 
-/// Opens a table just written; its description comes from its own properties.
-fn open_table<P: Parts>(shared: &Shared<P>, number: u64) -> Result<Arc<Table<P>>> {
+/// Opens a table just written; its description comes from its own properties, but for the age of its tombstones.
+fn open_table<P: Parts>(
+    shared: &Shared<P>,
+    number: u64,
+    oldest_tombstone: Option<u64>,
+) -> Result<Arc<Table<P>>> {
     let path = shared.path_of(FileName::Table(number));
     let file = shared.vfs.open(&path)?;
     let source = OpenTable { file, file_number: number, cache: Arc::clone(&shared.cache) };
     let reader = <crate::parts::TableReaderOf<P> as TableReader<P::Cache>>::open(source)?;
-    let meta = Arc::new(meta_of(number, reader.properties()));
-    Ok(Table::new(meta, reader, path, Arc::clone(&shared.trash)))
+    let mut meta = meta_of(number, reader.properties());
+    meta.oldest_tombstone_unix_seconds = oldest_tombstone.filter(|_| meta.tombstones > 0);
+    Ok(Table::new(Arc::new(meta), reader, path, Arc::clone(&shared.trash)))
 }
 
 pub(crate) fn meta_of(number: u64, properties: &Properties) -> TableMeta {
@@ -203,5 +211,13 @@ pub(crate) fn meta_of(number: u64, properties: &Properties) -> TableMeta {
         seqno_min: properties.seqno_min,
         seqno_max: properties.seqno_max,
         created_at_unix_seconds: properties.created_at_unix_seconds,
+        // The manifest alone knows; a table says no more than when it was written.
+        oldest_tombstone_unix_seconds: None,
     }
+}
+
+/// Whether a table with these properties is the one that `meta` describes.
+pub(crate) fn is_described(meta: &TableMeta, properties: &Properties) -> bool {
+    let found = meta_of(meta.id.0, properties);
+    TableMeta { oldest_tombstone_unix_seconds: meta.oldest_tombstone_unix_seconds, ..found } == *meta
 }

@@ -3,7 +3,8 @@
 //! Precedence. Memtable: `memtable-hash`, else `memtable-btree`, else `memtable-skiplist`, else the hash index (against the B-tree, over whole
 //! databases on two cores: loads 1.2 times as fast, YCSB-A and D 1.5 times, F 1.2 times, scans with inserts as fast, peak memory some
 //! twentieth more; the skiplist is a third of the B-tree). Picker: `picker-tiered`, else
-//! `picker-universal`, `picker-fluid`, `picker-windowed`, `picker-fifo` in this order, else `picker-leveled`, else leveled. An explicit request beats the stock part, and of several requests for one slot the one named
+//! `picker-universal`, `picker-fluid`, `picker-windowed`, `picker-fifo`,
+//! `picker-hybrid`, `picker-guards` in this order, else `picker-leveled`, else leveled. An explicit request beats the stock part, and of several requests for one slot the one named
 //! first here wins, so that every subset of the features, and all of them together, builds.
 
 use std::path::Path;
@@ -54,12 +55,35 @@ picker_slot! {
             feature = "picker-windowed"
         ))
     ) => FifoPicker by fifo_picker;
+    all(
+        feature = "picker-hybrid",
+        not(any(
+            feature = "picker-tiered",
+            feature = "picker-universal",
+            feature = "picker-fluid",
+            feature = "picker-windowed",
+            feature = "picker-fifo"
+        ))
+    ) => HybridPicker by hybrid_picker;
+    all(
+        feature = "picker-guards",
+        not(any(
+            feature = "picker-tiered",
+            feature = "picker-universal",
+            feature = "picker-fluid",
+            feature = "picker-windowed",
+            feature = "picker-fifo",
+            feature = "picker-hybrid"
+        ))
+    ) => GuardsPicker by guards_picker;
     not(any(
         feature = "picker-tiered",
         feature = "picker-universal",
         feature = "picker-fluid",
         feature = "picker-windowed",
-        feature = "picker-fifo"
+        feature = "picker-fifo",
+        feature = "picker-hybrid",
+        feature = "picker-guards"
     )) => LeveledPicker by leveled_picker;
 }
 
@@ -192,4 +216,27 @@ pub fn windowed_picker(options: &Options) -> terrace_compaction::WindowedPicker 
 #[must_use]
 pub fn fifo_picker(_options: &Options) -> terrace_compaction::FifoPicker {
     terrace_compaction::FifoPicker::default()
+}
+
+/// Two tiers of four runs over leveled levels, the first of which has room for one arrival from the tiers: sixteen memtables.
+#[cfg(feature = "picker-hybrid")]
+#[must_use]
+pub fn hybrid_picker(options: &Options) -> terrace_compaction::HybridPicker {
+    terrace_compaction::HybridPicker::new(terrace_compaction::HybridOptions {
+        leveled: terrace_compaction::LeveledOptions {
+            base_level_bytes: 16 * options.memtable_bytes as u64,
+            ..terrace_compaction::LeveledOptions::for_table_bytes(options.table_bytes)
+        },
+        ..Default::default()
+    })
+}
+
+/// Guards, with tables of `table_bytes` between them.
+#[cfg(feature = "picker-guards")]
+#[must_use]
+pub fn guards_picker(options: &Options) -> terrace_compaction::GuardsPicker {
+    terrace_compaction::GuardsPicker::new(terrace_compaction::GuardsOptions {
+        target_table_bytes: options.table_bytes,
+        ..Default::default()
+    })
 }

@@ -46,7 +46,7 @@ impl<P: Parts> Shared<P> {
             }
             passed += 1;
             match table.reader.get_passed(key, hash, seqno) {
-                Ok(None) => {}
+                Ok(None) => table.count_vain_read(),
                 Ok(Some(found)) => {
                     answer = Ok(value_of((found.kind, found.value)));
                     break;

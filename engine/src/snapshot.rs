@@ -54,6 +54,11 @@ impl Snapshots {
         held.iter().map(|(&seqno, &count)| (seqno, count)).collect()
     }
 
+    /// What the oldest snapshot reads at.
+    pub(crate) fn oldest(&self) -> Option<SeqNo> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).keys().next().copied()
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).values().map(|&count| count as u64).sum()
     }

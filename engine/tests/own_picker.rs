@@ -23,6 +23,7 @@ impl CompactionPicker for NewestTwoPicker {
                 inputs: runs[..2].iter().flat_map(|run| &run.tables).map(|table| table.id).collect(),
                 output: Output::NewRun { level: 0, run: None },
                 target_table_bytes: 1 << 20,
+                cuts: Vec::new(),
                 reason: Reason::Other("the newest two".to_owned()),
             });
         }
@@ -48,6 +49,7 @@ impl CompactionPicker for WrongPicker {
                 inputs: newest.tables.iter().map(|table| table.id).collect(),
                 output: Output::NewRun { level: 3, run: None },
                 target_table_bytes: 1 << 20,
+                cuts: Vec::new(),
                 reason: Reason::Other("wrong on purpose".to_owned()),
             });
         }

@@ -38,6 +38,7 @@ impl CompactionPicker for Tiers {
             // In front of the runs of the next tier: what comes from above is newer than they.
             output: Output::NewRun { level: number + 1, run: None },
             target_table_bytes: u64::MAX,
+            cuts: Vec::new(),
             reason: Reason::Other(format!("tier {number} is full")),
         });
         Plan { tasks: task.into_iter().collect(), ..Plan::default() }

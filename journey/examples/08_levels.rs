@@ -45,6 +45,7 @@ impl CompactionPicker for Levels {
             inputs: [number, number + 1].iter().flat_map(|&level| tables_of(shape, level)).collect(),
             output: Output::NewRun { level: number + 1, run: None },
             target_table_bytes: u64::MAX,
+            cuts: Vec::new(),
             reason: Reason::Other(format!("level {number} is too large")),
         });
         Plan { tasks: task.into_iter().collect(), ..Plan::default() }

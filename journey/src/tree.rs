@@ -155,7 +155,8 @@ impl Tree {
     fn merge(&mut self, task: Task) -> Outcome {
         let mut older = self.shape.older_tables(&task.inputs, &task.output)?;
         let grandparents = self.shape.grandparents(&task.inputs, &task.output);
-        let mut cutter = OutputCutter::new(CutOptions::for_target(task.target_table_bytes), grandparents);
+        let mut cutter = OutputCutter::new(CutOptions::for_target(task.target_table_bytes), grandparents)
+            .with_cuts(task.cuts.clone());
         let mut merged = MergeCursor::new(self.cursors(&task.inputs));
         merged.seek_to_first()?;
         let mut survivors = Survivors::new(merged, &[self.last_seqno()], |key| !older.may_hold(key));
@@ -223,6 +224,7 @@ impl Tree {
             seqno_min: properties.seqno_min,
             seqno_max: properties.seqno_max,
             created_at_unix_seconds: properties.created_at_unix_seconds,
+            oldest_tombstone_unix_seconds: None,
             smallest_key: properties.smallest_key,
             largest_key: properties.largest_key,
         }))

@@ -1,6 +1,7 @@
 //! The options of the program.
 
 use lexopt::prelude::*;
+use terrace_compaction::Movement;
 use terrace_simulator::stock::{self, Make, Sizes};
 use terrace_simulator::{Experiment, Schedule, Study, Workload, bytes_from_text};
 use terrace_throttle::stock::{MakeThrottle, THROTTLES};
@@ -10,10 +11,12 @@ Drives a compaction policy over the metadata of a large tree, and says what it c
 
 Usage: cargo xtask sim [OPTIONS]
 
-  --picker NAME     leveled, tiered, universal, fluid, windowed, fifo, several with commas, or `all` (default: leveled)
+  --picker NAME     leveled, tiered, universal, fluid, hybrid, guards, windowed, fifo, several with commas, or `all` (default: leveled)
   --workload NAME   uniform, zipf, sequential, time, deletes, several with commas, or `all` (default: uniform)
   --size BYTES      live data, as 100TB or 1PiB (default: 100GB)
   --ratio N         size ratio, merge width or trigger (default: the policy's own)
+  --movement NAME   which table of `leveled` or `hybrid` goes down first: least-overlap, oldest, round-robin or most-tombstones
+                    (default: least-overlap)
   --inner-runs N    runs in a level of `fluid` that is not the last (default: as many as fit)
   --last-runs N     runs in its last level (default: 1)
   --value BYTES     of a value (default: 100)
@@ -43,6 +46,7 @@ pub(crate) struct Arguments {
     pub(crate) study: Study,
     table_bytes: Option<u64>,
     ratio: Option<u64>,
+    movement: Movement,
     fluid_runs_max: (Option<usize>, Option<usize>),
     pub(crate) json: Option<String>,
     pub(crate) html: Option<String>,
@@ -55,6 +59,7 @@ impl Arguments {
         Sizes {
             table_bytes: self.table_bytes.unwrap_or(usual.table_bytes),
             size_ratio: self.ratio,
+            movement: self.movement,
             fluid_runs_max: self.fluid_runs_max,
             ..usual
         }
@@ -67,6 +72,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
     let mut throttles = Vec::new();
     let (mut experiment, mut study) = (Experiment::default(), Study::default());
     let (mut table_bytes, mut ratio, mut fluid_runs_max) = (None, None, (None, None));
+    let mut movement = Movement::default();
     let (mut json, mut html) = (None, None);
     while let Some(argument) = parser.next()? {
         match argument {
@@ -74,6 +80,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
             Long("workload") => workloads.extend(workload_names(&parser.value()?.string()?)?),
             Long("size") => experiment.data_bytes = parser.value()?.parse_with(bytes_from_text)?,
             Long("ratio") => ratio = Some(parser.value()?.parse_with(at_least_two)?),
+            Long("movement") => movement = parser.value()?.parse_with(movement_name)?,
             Long("inner-runs") => fluid_runs_max.0 = Some(parser.value()?.parse()?),
             Long("last-runs") => fluid_runs_max.1 = Some(parser.value()?.parse()?),
             Long("value") => experiment.value_bytes = parser.value()?.parse_with(bytes_from_text)?,
@@ -124,6 +131,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
         study,
         table_bytes,
         ratio,
+        movement,
         fluid_runs_max,
         json,
         html,
@@ -152,6 +160,10 @@ fn workload_names(names: &str) -> Result<Vec<Workload>, String> {
     }
     let named = |name| Workload::named(name).ok_or_else(|| format!("there is no workload `{name}`"));
     names.split(',').map(named).collect()
+}
+
+fn movement_name(name: &str) -> Result<Movement, String> {
+    Movement::named(name).ok_or_else(|| format!("there is no movement `{name}`"))
 }
 
 fn amount(text: &str) -> Result<f64, String> {
@@ -183,6 +195,7 @@ mod tests {
             ["--workload", "none"],
             ["--ratio", "1"],
             ["--bits", "-1"],
+            ["--movement", "up"],
             ["--size", "x"],
         ] {
             assert!(parsed(&wrong).is_err(), "{wrong:?}");
@@ -197,6 +210,9 @@ mod tests {
         }
         for (name, _) in THROTTLES {
             assert!(HELP.contains(name), "{name}");
+        }
+        for movement in Movement::ALL {
+            assert!(HELP.contains(movement.name()));
         }
         for workload in Workload::ALL {
             assert!(HELP.contains(workload.name()));

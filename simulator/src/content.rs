@@ -8,7 +8,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use terrace_compaction::{
-    CutOptions, OlderTables, Output, OutputCutter, Shape, ShapeError, TableId, TableMeta, Task,
+    CutOptions, OlderTables, Output, OutputCutter, SeqNo, Shape, ShapeError, TableId, TableMeta, Task,
+    oldest_tombstone,
 };
 
 /// How many numbers of 64 bits there are.
@@ -74,17 +75,39 @@ pub(crate) fn position(key: &[u8]) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
+/// What a table has from the flush or merge that it comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Birth {
+    pub(crate) at_unix_seconds: u64,
+    pub(crate) oldest_tombstone: Option<u64>,
+    /// Numbers of the oldest and the newest flush that it holds something of, which stand for the sequence numbers of versions.
+    pub(crate) seqnos: (SeqNo, SeqNo),
+}
+
+impl Birth {
+    /// Of the outputs of a merge of these.
+    pub(crate) fn of_merge(inputs: &[Arc<TableMeta>], at_unix_seconds: u64) -> Self {
+        let least = inputs.iter().map(|table| table.seqno_min).min().unwrap_or_default();
+        let greatest = inputs.iter().map(|table| table.seqno_max).max().unwrap_or_default();
+        Birth { at_unix_seconds, oldest_tombstone: oldest_tombstone(inputs), seqnos: (least, greatest) }
+    }
+}
+
 /// Makes the description of a table.
-pub(crate) fn describe(id: u64, piece: &Piece, keys: &Keys, now_unix_seconds: u64) -> Arc<TableMeta> {
+pub(crate) fn describe(id: u64, piece: &Piece, keys: &Keys, birth: Birth) -> Arc<TableMeta> {
     let width = (piece.largest - piece.smallest) as f64 + 1.0;
     let (entries, tombstones) = keys.entries(width, &piece.held);
     let bytes = keys.bytes(entries, tombstones).round().max(1.0) as u64;
     let sized = TableMeta::sized(id, piece.smallest.to_be_bytes(), piece.largest.to_be_bytes(), bytes);
     let entries = entries.round().max(1.0) as u64;
+    let tombstones = (tombstones.round() as u64).min(entries);
     Arc::new(TableMeta {
         entries,
-        tombstones: (tombstones.round() as u64).min(entries),
-        created_at_unix_seconds: now_unix_seconds,
+        tombstones,
+        oldest_tombstone_unix_seconds: birth.oldest_tombstone.filter(|_| tombstones > 0),
+        seqno_min: birth.seqnos.0,
+        seqno_max: birth.seqnos.1,
+        created_at_unix_seconds: birth.at_unix_seconds,
         ..sized
     })
 }
@@ -110,9 +133,10 @@ impl Merge<'_> {
             true => shape.grandparents(&task.inputs, &task.output),
             false => Vec::new(),
         };
-        let stretches = stretches(&self.inputs, &grandparents);
+        let stretches = stretches(&self.inputs, &grandparents, &task.cuts);
         let mut outputs = Outputs {
-            cutter: OutputCutter::new(CutOptions::for_target(task.target_table_bytes), grandparents),
+            cutter: OutputCutter::new(CutOptions::for_target(task.target_table_bytes), grandparents)
+                .with_cuts(task.cuts.clone()),
             question_bytes: task.target_table_bytes as f64 / CUT_QUESTIONS_PER_TABLE,
             keys: self.keys,
             begun: None,
@@ -204,8 +228,9 @@ struct Stretch {
     inputs: Vec<usize>,
 }
 
-/// Cuts the inputs' ranges at every beginning and end, and at those of the grandparents, where outputs may be cut: a sweep over the sorted ends.
-fn stretches(inputs: &[Arc<TableMeta>], grandparents: &[Arc<TableMeta>]) -> Vec<Stretch> {
+/// Cuts the inputs' ranges at every beginning and end, at those of the grandparents, where outputs may be cut, and at the task's own cuts: a sweep
+/// over the sorted ends.
+fn stretches(inputs: &[Arc<TableMeta>], grandparents: &[Arc<TableMeta>], cuts: &[Vec<u8>]) -> Vec<Stretch> {
     // A range is [smallest, largest + 1); numbers of 128 bits, since the greatest key is u64::MAX.
     let mut events: Vec<(u128, Option<(bool, usize)>)> = Vec::new();
     let ends = |table: &TableMeta| {
@@ -218,6 +243,7 @@ fn stretches(inputs: &[Arc<TableMeta>], grandparents: &[Arc<TableMeta>]) -> Vec<
     for (from, to) in grandparents.iter().map(|table| ends(table)) {
         events.extend([(from, None), (to, None)]);
     }
+    events.extend(cuts.iter().map(|cut| (u128::from(position(cut)), None)));
     events.sort_unstable();
     let (mut active, mut result): (Vec<usize>, Vec<Stretch>) = (Vec::new(), Vec::new());
     let mut from = 0;
@@ -264,9 +290,11 @@ mod tests {
     fn stretches_are_cut_at_every_end_and_list_the_newest_first() {
         let table =
             |id, from: u64, to: u64| Arc::new(TableMeta::sized(id, from.to_be_bytes(), to.to_be_bytes(), 1));
-        let found = stretches(&[table(1, 5, 9), table(2, 0, 6)], &[table(3, 8, 20)]);
+        let found =
+            stretches(&[table(1, 5, 9), table(2, 0, 6)], &[table(3, 8, 20)], &[vec![0, 0, 0, 0, 0, 0, 0, 4]]);
         let found: Vec<_> = found.iter().map(|s| (s.smallest, s.largest, s.inputs.clone())).collect();
-        let expected = [(0, 4, vec![1]), (5, 6, vec![0, 1]), (7, 7, vec![0]), (8, 9, vec![0])];
+        let expected =
+            [(0, 3, vec![1]), (4, 4, vec![1]), (5, 6, vec![0, 1]), (7, 7, vec![0]), (8, 9, vec![0])];
         assert_eq!(found, expected);
     }
 }

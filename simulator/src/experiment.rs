@@ -489,7 +489,12 @@ impl<'a> Course<'a> {
         loop {
             let wanted = jobs.saturating_sub(self.running.len());
             let now_unix_seconds = self.now_unix_seconds();
-            let context = PickContext { busy: self.tree.busy.clone(), now_unix_seconds, tasks_max: wanted };
+            let context = PickContext {
+                busy: self.tree.busy.clone(),
+                now_unix_seconds,
+                tasks_max: wanted,
+                ..PickContext::default()
+            };
             let plan = self.picker.pick(&self.tree.shape, &context);
             (self.pressure, self.debt_bytes) = (plan.pressure, plan.debt_bytes);
             self.debt_bytes_max = self.debt_bytes_max.max(plan.debt_bytes);

@@ -24,6 +24,9 @@ mod tests {
     #[test]
     fn all_stock_policies_are_here_whatever_else_is_compiled() {
         let names: Vec<&str> = all().iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["leveled", "tiered", "universal", "fluid", "windowed", "fifo"]);
+        assert_eq!(
+            names,
+            ["leveled", "tiered", "universal", "fluid", "hybrid", "guards", "windowed", "fifo"]
+        );
     }
 }

@@ -3,9 +3,11 @@
 use core::fmt;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use terrace_compaction::{Output, RunId, Shape, ShapeEdit, ShapeError, TableId, TableMeta, Task, TaskKind};
+use terrace_compaction::{
+    Output, RunId, SeqNo, Shape, ShapeEdit, ShapeError, TableId, TableMeta, Task, TaskKind,
+};
 
-use crate::content::{Held, Keys, Merge, Piece, describe, named};
+use crate::content::{Birth, Held, Keys, Merge, Piece, describe, named};
 
 /// Why a simulation ended early: the picker breaks a law of its trait.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +18,7 @@ pub enum SimulateError {
         /// What is wrong with it.
         error: ShapeError,
         /// The task.
-        task: Task,
+        task: Box<Task>,
     },
     /// Tasks without end, while nobody wrote.
     NoEnd {
@@ -88,11 +90,11 @@ impl Tree {
         self.shape.levels.iter().map(|level| level.file_bytes()).sum()
     }
 
-    fn described(&mut self, pieces: Vec<Piece>, now: u64) -> (Vec<Arc<TableMeta>>, Vec<Vec<Held>>) {
+    fn described(&mut self, pieces: Vec<Piece>, birth: Birth) -> (Vec<Arc<TableMeta>>, Vec<Vec<Held>>) {
         let mut result = (Vec::with_capacity(pieces.len()), Vec::with_capacity(pieces.len()));
         for piece in pieces {
             let id = self.name();
-            result.0.push(describe(id, &piece, &self.keys, now));
+            result.0.push(describe(id, &piece, &self.keys, birth));
             result.1.push(piece.held);
         }
         result
@@ -100,7 +102,9 @@ impl Tree {
 
     /// Adds a run of these pieces to level 0; the bytes of its tables.
     pub(crate) fn flush(&mut self, pieces: Vec<Piece>, now: u64) -> u64 {
-        let (tables, contents) = self.described(pieces, now);
+        let seqno = SeqNo::new(self.last_name + 1);
+        let birth = Birth { at_unix_seconds: now, oldest_tombstone: None, seqnos: (seqno, seqno) };
+        let (tables, contents) = self.described(pieces, birth);
         let run = Some(RunId(self.name()));
         let bytes = sum_bytes(&tables);
         self.contents.extend(tables.iter().map(|table| table.id).zip(contents));
@@ -111,7 +115,7 @@ impl Tree {
 
     /// Checks a task, marks its inputs busy and works out what it will give.
     pub(crate) fn start(&mut self, task: &Task, now: u64) -> Result<Running, SimulateError> {
-        let refused = |error| SimulateError::Refused { error, task: task.clone() };
+        let refused = |error| SimulateError::Refused { error, task: Box::new(task.clone()) };
         self.shape.check(task, &self.busy).map_err(refused)?;
         let names: BTreeSet<TableId> = task.inputs.iter().copied().collect();
         let inputs: Vec<_> =
@@ -136,9 +140,10 @@ impl Tree {
             // Any other kind reads and writes.
             _ => {
                 let (keys, contents) = (&self.keys, &self.contents);
+                let birth = Birth::of_merge(&inputs, now);
                 let merge = Merge { keys, contents, inputs, align_outputs: self.align_outputs };
                 let pieces = merge.run(&self.shape, task).map_err(refused)?;
-                (running.tables, running.contents) = self.described(pieces, now);
+                (running.tables, running.contents) = self.described(pieces, birth);
                 running.read_bytes = bytes;
                 running.written_bytes = sum_bytes(&running.tables);
             }
@@ -157,6 +162,6 @@ impl Tree {
         }
         self.contents.extend(tables.iter().map(|table| table.id).zip(contents));
         let edit = ShapeEdit { removed: task.inputs.clone(), added: Some((output, tables)) };
-        self.shape.apply(&edit).map_err(|error| SimulateError::Refused { error, task })
+        self.shape.apply(&edit).map_err(|error| SimulateError::Refused { error, task: Box::new(task) })
     }
 }

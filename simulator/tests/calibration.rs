@@ -1,10 +1,10 @@
 //! The simulator against what others measured and what the models of the literature say.
 
 use terrace_compaction::{
-    CompactionPicker, FluidOptions, FluidPicker, LeveledOptions, LeveledPicker, UniversalOptions,
-    UniversalPicker,
+    CompactionPicker, FluidOptions, FluidPicker, LeveledOptions, LeveledPicker, Movement, TriggerOptions,
+    UniversalOptions, UniversalPicker,
 };
-use terrace_simulator::stock::{named, sizes_of};
+use terrace_simulator::stock::{Sizes, named, sizes_of};
 use terrace_simulator::{Experiment, Findings, Outcome, Study, Workload, filter_false_positives};
 
 const MIB: u64 = 1 << 20;
@@ -243,6 +243,63 @@ fn two_runs_agree_to_the_last_digit() {
     }
 }
 
+/// Which table goes down first, under leveled compaction of 400 memtables (with `cargo xtask sim --movement` for larger trees).
+#[test]
+fn the_choice_of_the_table_costs_writes_or_space() {
+    let under = |workload, movement| {
+        let experiment = Experiment { workload, ..memtables(400) };
+        let sizes = Sizes { movement, ..sizes_of(&experiment) };
+        let picker = named("leveled").expect("a stock policy")(&sizes);
+        experiment.run(picker.as_ref()).expect("it keeps the laws").mean
+    };
+    let of = |workload| Movement::ALL.map(|movement| under(workload, movement));
+    let [least, oldest, round, tombstones] = of(Workload::Uniform);
+    // Where all keys are alike each table that is passed over grows denser; so all that see to it that none is for long come out alike.
+    for (name, mean) in [("least overlap", least), ("oldest", oldest)] {
+        check_near(name, mean.write_amplification, round.write_amplification, 0.1);
+    }
+    assert_eq!(tombstones, least, "without tombstones it is the least overlap that decides");
+    let [least, _, _, tombstones] = of(Workload::Deletes);
+    // What deletes the most goes down the soonest and takes what it hides with it, at the cost of more writes.
+    assert!(tombstones.space_amplification - 1.0 < 0.5 * (least.space_amplification - 1.0), "{tombstones:?}");
+    assert!(tombstones.write_amplification > 1.3 * least.write_amplification, "{tombstones:?}");
+}
+
+/// A device without limits, and deletes that must be gone within a tenth of the time that it takes to write the data once.
+#[test]
+fn old_tombstones_are_gone_in_time_and_cost_writes() {
+    let experiment = Experiment { workload: Workload::Deletes, load: false, ..memtables(200) };
+    let sizes = sizes_of(&experiment);
+    let with = |tombstone_age_seconds_max| {
+        let options = LeveledOptions {
+            base_level_bytes: sizes.memtable_bytes * 4,
+            triggers: TriggerOptions { tombstone_age_seconds_max, ..TriggerOptions::default() },
+            ..LeveledOptions::for_table_bytes(sizes.table_bytes)
+        };
+        let outcome = experiment.run(&LeveledPicker::new(options)).expect("it keeps the laws");
+        let flushed = outcome.shape.tables().filter_map(|(_, table)| table.oldest_tombstone()).min();
+        let age = outcome.mean.seconds as u64 - flushed.expect("some are young");
+        (age, outcome.mean)
+    };
+    let age_seconds_max = sizes.turnover_seconds / 10;
+    let ((free, by_size), (kept, in_time)) = (with(None), with(Some(age_seconds_max)));
+    assert!(free > 3 * age_seconds_max, "size alone: {free} s of {age_seconds_max} s");
+    assert!(kept <= age_seconds_max, "{kept} s of {age_seconds_max} s");
+    assert!(in_time.write_amplification > 1.2 * by_size.write_amplification, "{in_time:?}\n{by_size:?}");
+    assert!(in_time.space_amplification < by_size.space_amplification, "{in_time:?}\n{by_size:?}");
+}
+
+/// With ten times the data in the last level guards write a third of what leveled compaction writes, for the space of tiering.
+#[test]
+fn guards_and_hybrid_lie_between_leveling_and_tiering() {
+    let [leveled, hybrid, guards] =
+        ["leveled", "hybrid", "guards"].map(|name| run(&memtables(400), name).mean);
+    assert!(hybrid.write_amplification < 0.9 * leveled.write_amplification, "{hybrid:?}");
+    assert!(guards.write_amplification < 0.6 * leveled.write_amplification, "{guards:?}");
+    assert!(hybrid.space_amplification < 1.25 && guards.space_amplification < 2.0, "{guards:?}");
+    assert!(guards.reads.runs > leveled.reads.runs, "{guards:?}");
+}
+
 /// Breaks the law that tasks pass the guard.
 #[derive(Debug)]
 struct Careless;
@@ -264,6 +321,7 @@ impl CompactionPicker for Careless {
             inputs: run.tables.iter().map(|table| table.id).collect(),
             output: terrace_compaction::Output::NewRun { level: 5, run: None },
             target_table_bytes: 1,
+            cuts: Vec::new(),
             reason: terrace_compaction::Reason::Manual,
         });
         terrace_compaction::Plan { tasks: task.into_iter().collect(), ..Default::default() }

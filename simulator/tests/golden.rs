@@ -64,4 +64,4 @@ macro_rules! golden {
     };
 }
 
-golden! { leveled tiered universal fluid windowed fifo }
+golden! { leveled tiered universal fluid hybrid guards windowed fifo }

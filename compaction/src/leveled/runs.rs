@@ -1,34 +1,13 @@
-//! Bringing several runs into one: level 0 into the base level, level 0 within itself, and levels that should be one run but are not.
-
-use std::sync::Arc;
+//! Bringing several runs into one: the top (level 0) into the base level, the top within itself, and levels that should be one run but are not.
 
 use super::Picking;
-use crate::shape::{Run, TableMeta, sum_bytes};
+use crate::linked::{Placed, linked_groups};
+use crate::shape::{Run, sum_bytes};
 use crate::task::{Output, Reason, TaskKind};
 use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 
-/// Runs above the trigger before a blocked level 0 is merged within itself: the way may be free again soon, and while they are merged they could not go.
+/// Runs above the trigger before a blocked top is merged within itself: the way may be free again soon, and while they are merged they could not go.
 const RUNS_MORE_WHEN_BLOCKED: usize = 2;
-
-/// A table with the number of its run, newest first.
-type Placed<'a> = (usize, &'a Arc<TableMeta>);
-
-/// Splits tables into groups so that tables which overlap, directly or through others, are in one: O(n log n).
-fn linked_groups(mut tables: Vec<Placed<'_>>) -> Vec<Vec<Placed<'_>>> {
-    tables.sort_by(|a, b| a.1.smallest_key.cmp(&b.1.smallest_key).then(a.0.cmp(&b.0)));
-    let mut groups: Vec<Vec<Placed<'_>>> = Vec::new();
-    let mut reach: Option<&[u8]> = None;
-    for placed in tables {
-        let linked = reach.is_some_and(|reach| placed.1.smallest_key.as_slice() <= reach);
-        let largest = placed.1.largest_key.as_slice();
-        reach = Some(if linked { reach.map_or(largest, |reach| reach.max(largest)) } else { largest });
-        match groups.last_mut() {
-            Some(group) if linked => group.push(placed),
-            _ => groups.push(vec![placed]),
-        }
-    }
-    groups
-}
 
 impl Picking<'_> {
     /// Groups of tables of `runs` (newest first) that may go to an older place together, biggest first: linked, idle, and with every older
@@ -109,36 +88,52 @@ impl Picking<'_> {
         self.weighed.push(weighed.if_due(verdict));
     }
 
-    /// Makes tasks that bring level 0 down, or together; if it makes none, why.
-    pub(super) fn pick_level_0(&mut self) -> Verdict {
-        let shape = self.shape;
-        let runs = shape.runs_of(0);
-        let reason = Reason::Level0Runs { runs: runs.len(), trigger: self.options.l0_runs_trigger };
-        let base = self.targets.l0_into;
+    /// Brings the top down as far as it can go, and does nothing else; if it makes no task, why.
+    pub(super) fn bring_top_down(&mut self, reason: &Reason) -> Verdict {
+        let (shape, top, base) = (self.shape, self.top, self.targets.top_into);
+        let base_runs = shape.runs_of(base);
+        if self.full() {
+            return Verdict::NoRoom;
+        }
+        if base_runs.len() > 1 {
+            return Verdict::WaitsFor { level: base };
+        }
+        match self.drain(shape.runs_of(top), base_runs.first(), base, reason) {
+            (0, _) => Verdict::Busy,
+            (tasks, _) => Verdict::Picked { tasks },
+        }
+    }
+
+    /// Makes tasks that bring the top down, or together; if it makes none, why.
+    pub(super) fn pick_top(&mut self) -> Verdict {
+        let (shape, top) = (self.shape, self.top);
+        let runs = shape.runs_of(top);
+        let reason = &Reason::runs_of(top, runs.len(), self.options.l0_runs_trigger);
+        let base = self.targets.top_into;
         let base_runs = shape.runs_of(base);
         if base_runs.len() > 1 {
-            self.merge_within_level_0(&reason, self.options.l0_runs_trigger + RUNS_MORE_WHEN_BLOCKED);
+            self.merge_within_top(reason, self.options.l0_runs_trigger + RUNS_MORE_WHEN_BLOCKED);
             return Verdict::WaitsFor { level: base };
         }
         if self.is_tiny_against(base_runs.first())
-            && self.merge_within_level_0(&reason, self.options.l0_runs_trigger)
+            && self.merge_within_top(reason, self.options.l0_runs_trigger)
         {
             return Verdict::Picked { tasks: 1 };
         }
-        let (made, blocked) = self.drain(runs, base_runs.first(), base, &reason);
+        let (made, blocked) = self.drain(runs, base_runs.first(), base, reason);
         if blocked > 0 && !self.full() {
-            self.level_0_waits = made == 0;
+            self.top_waits = made == 0;
             if made == 0 {
-                self.merge_within_level_0(&reason, self.options.l0_runs_trigger + RUNS_MORE_WHEN_BLOCKED);
+                self.merge_within_top(reason, self.options.l0_runs_trigger + RUNS_MORE_WHEN_BLOCKED);
             }
         }
         Verdict::Busy
     }
 
-    /// Whether to bring level 0 down would rewrite so much of the base that merging it within itself is cheaper for now.
+    /// Whether to bring the top down would rewrite so much of the base that merging it within itself is cheaper for now.
     fn is_tiny_against(&self, base: Option<&Run>) -> bool {
         let Some(base) = base else { return false };
-        let (runs, mut overlapping) = (self.shape.runs_of(0), 0_u64);
+        let (runs, mut overlapping) = (self.shape.runs_of(self.top), 0_u64);
         let tables = || runs.iter().flat_map(|run| &run.tables);
         let smallest = tables().map(|table| &table.smallest_key).min();
         let largest = tables().map(|table| &table.largest_key).max();
@@ -148,9 +143,9 @@ impl Picking<'_> {
         sum_bytes(tables()).saturating_mul(self.options.size_ratio) < overlapping
     }
 
-    /// Merges the newest idle runs of level 0, as many as are worth it; at least `count_min`, and two. Whether it did.
-    fn merge_within_level_0(&mut self, reason: &Reason, count_min: usize) -> bool {
-        let runs = self.shape.runs_of(0);
+    /// Merges the newest idle runs of the top, as many as are worth it; at least `count_min`, and two. Whether it did.
+    fn merge_within_top(&mut self, reason: &Reason, count_min: usize) -> bool {
+        let runs = self.shape.runs_of(self.top);
         let idle =
             runs.iter().take_while(|run| run.tables.iter().all(|table| !self.claimed.contains(&table.id)));
         let (mut count, mut bytes) = (0_usize, 0_u64);
@@ -166,7 +161,7 @@ impl Picking<'_> {
             return false;
         }
         let inputs = runs[..count].iter().flat_map(|run| &run.tables).map(|table| table.id).collect();
-        self.push(TaskKind::Merge, inputs, Output::NewRun { level: 0, run: None }, reason.clone());
+        self.push(TaskKind::Merge, inputs, Output::NewRun { level: self.top, run: None }, reason.clone());
         true
     }
 }

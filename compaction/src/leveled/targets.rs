@@ -11,36 +11,38 @@ use super::LeveledOptions;
 use crate::shape::Shape;
 
 /// What each level should hold.
-pub(super) struct Targets {
-    /// Bytes for each level, levels past the shape's included; 0 for level 0 and those above the base.
+pub(crate) struct Targets {
+    /// Bytes for each level, levels past the shape's included; 0 for the top, which is judged by its runs, and all down to the base.
     pub(super) bytes: Vec<u64>,
     /// The highest level with a target.
     pub(super) base: usize,
-    /// The level that level 0 is compacted into: the base, or one above it that is still in use and in the way.
-    pub(super) l0_into: usize,
+    /// The level above the leveled ones.
+    top: usize,
+    /// The level that the top is compacted into: the base, or one above it that is still in use and in the way.
+    pub(super) top_into: usize,
     /// The deepest level.
     pub(super) last: usize,
 }
 
 impl Targets {
-    pub(super) fn of(shape: &Shape, options: &LeveledOptions) -> Self {
+    pub(super) fn of(shape: &Shape, options: &LeveledOptions, top: usize) -> Self {
         // By what is in use: whether a shape lists empty levels at its end must make no difference.
         let deepest = shape.runs().next_back().map_or(0, |(level, _)| level);
-        let last = (options.levels_max - 1).max(deepest);
+        let last = (options.levels_max - 1).max(deepest).max(top + 1);
         let level_bytes: Vec<u64> = shape.levels.iter().map(|level| level.file_bytes()).collect();
-        let largest = level_bytes.iter().skip(1).copied().max().unwrap_or(0);
-        let in_use = (1..=deepest).find(|&level| !shape.runs_of(level).is_empty());
+        let largest = level_bytes.iter().skip(top + 1).copied().max().unwrap_or(0);
+        let in_use = (top + 1..=deepest).find(|&level| !shape.runs_of(level).is_empty());
         let (ratio, base_bytes) = (options.size_ratio, options.base_level_bytes);
         let mut bytes = vec![0; last + 1];
         bytes[last] = largest.max(base_bytes);
         let mut base = last;
-        while base > 1 && bytes[base] > base_bytes {
+        while base > top + 1 && bytes[base] > base_bytes {
             bytes[base - 1] = bytes[base] / ratio;
             base -= 1;
         }
-        if base == 1 {
+        if base == top + 1 {
             // More data than the levels were laid out for: the first level takes its share, if that is more than wanted.
-            bytes[1] = bytes[1].max(1);
+            bytes[base] = bytes[base].max(1);
         }
         if let Some(in_use) = in_use
             && in_use + 1 == base
@@ -53,19 +55,19 @@ impl Targets {
                 base = in_use;
             }
         }
-        Targets { bytes, base, l0_into: in_use.map_or(base, |in_use| in_use.min(base)), last }
+        Targets { bytes, base, top, top_into: in_use.map_or(base, |in_use| in_use.min(base)), last }
     }
 
     /// Bytes to be read and written until every level is within its target, as RocksDB estimates them: what overflows a level, times one
     /// plus the ratio to the level below, carried on downwards.
-    pub(super) fn debt_bytes(&self, shape: &Shape, options: &LeveledOptions) -> u64 {
+    pub(crate) fn debt_bytes(&self, shape: &Shape, options: &LeveledOptions) -> u64 {
         let level_bytes = |level: usize| shape.levels.get(level).map_or(0, |level| level.file_bytes());
         let (mut debt, mut carried) = (0_u64, 0_u64);
-        if shape.runs_of(0).len() >= options.l0_runs_trigger {
-            carried = level_bytes(0);
-            debt = carried.saturating_add(level_bytes(self.l0_into));
+        if shape.runs_of(self.top).len() >= options.l0_runs_trigger {
+            carried = level_bytes(self.top);
+            debt = carried.saturating_add(level_bytes(self.top_into));
         }
-        for level in self.l0_into..self.last {
+        for level in self.top_into..self.last {
             let bytes = level_bytes(level).saturating_add(carried);
             carried = bytes.saturating_sub(self.bytes[level]);
             if carried > 0 {

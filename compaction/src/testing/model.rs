@@ -10,7 +10,7 @@ use terrace_entry::{Cursor as _, Kind, OwnedVersion, SeqNo, VecCursor};
 
 use crate::shape::{RunId, Shape, ShapeEdit, ShapeError, TableId, TableMeta};
 use crate::task::{Output, Task, TaskKind};
-use crate::{CutOptions, OutputCutter, Survivors};
+use crate::{CutOptions, OutputCutter, PickContext, Survivors, oldest_tombstone};
 
 /// A task between start and finish.
 #[derive(Clone, Debug)]
@@ -73,9 +73,27 @@ impl ModelTree {
         self.last_name
     }
 
+    /// What a picker may know beside the shape, now.
+    #[must_use]
+    pub fn context(&self, tasks_max: usize) -> PickContext {
+        PickContext {
+            busy: self.busy(),
+            now_unix_seconds: self.now_unix_seconds(),
+            tasks_max,
+            oldest_snapshot: self.snapshots.first().copied(),
+            ..PickContext::default()
+        }
+    }
+
     fn name(&mut self) -> u64 {
         self.last_name += 1;
         self.last_name
+    }
+
+    /// Every tombstone in its tables, with its key.
+    pub fn tombstones(&self) -> impl Iterator<Item = (&[u8], SeqNo)> {
+        let versions = self.versions.values().flatten().filter(|version| version.2 == Kind::Delete);
+        versions.map(|version| (version.0.as_slice(), version.1))
     }
 
     /// Takes a snapshot.
@@ -148,9 +166,12 @@ impl ModelTree {
 
     fn merge(&mut self, task: &Task) -> Vec<(TableMeta, Vec<OwnedVersion>)> {
         let versions = task.inputs.iter().flat_map(|id| self.versions[id].clone()).collect();
+        let inputs = task.inputs.iter().filter_map(|id| self.shape.table(*id));
+        let oldest_tombstone = oldest_tombstone(inputs);
         let mut older = self.shape.older_tables(&task.inputs, &task.output).expect("checked");
         let grandparents = self.shape.grandparents(&task.inputs, &task.output);
-        let mut cutter = OutputCutter::new(CutOptions::for_target(task.target_table_bytes), grandparents);
+        let mut cutter = OutputCutter::new(CutOptions::for_target(task.target_table_bytes), grandparents)
+            .with_cuts(task.cuts.clone());
         let mut boundaries = self.snapshots.clone();
         boundaries.push(SeqNo::new(self.last_seqno));
         let mut cursor = VecCursor::new(versions);
@@ -171,7 +192,9 @@ impl ModelTree {
         let bytes = self.version_bytes;
         let mut named = Vec::with_capacity(outputs.len());
         for versions in outputs {
-            named.push((describe(TableId(self.name()), &versions, bytes), versions));
+            let mut table = describe(TableId(self.name()), &versions, bytes);
+            table.oldest_tombstone_unix_seconds = oldest_tombstone.filter(|_| table.tombstones > 0);
+            named.push((table, versions));
         }
         named
     }

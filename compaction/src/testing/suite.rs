@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use terrace_entry::SeqNo;
 
 use super::{ModelTree, Random};
 use crate::shape::{Level, Run, RunId, Shape, ShapeEdit, TableId, TableMeta};
@@ -31,8 +32,15 @@ pub fn check_picker(picker: &dyn CompactionPicker, seed: u64, steps: usize) {
     for step in 0..steps {
         let shape = hostile_shape(&mut random, step % 3 == 0);
         let busy = random_busy(&shape, &mut random);
-        let context =
-            PickContext { busy, now_unix_seconds: random.next_u64() >> 20, tasks_max: random.index(9) };
+        let vain_reads = shape.tables().map(|(_, table)| (table.id, random.next_u64() >> random.below(64)));
+        let vain_reads = vain_reads.take(20).collect();
+        let context = PickContext {
+            busy,
+            now_unix_seconds: random.next_u64() >> 20,
+            tasks_max: random.index(9),
+            oldest_snapshot: random.one_in(4).then(|| SeqNo::new(random.below(1000))),
+            vain_reads,
+        };
         pick_checked(picker, &shape, &context);
         check_pressure(picker, &shape, &context, &mut random);
         if step % 4 == 0 {
@@ -159,9 +167,7 @@ fn check_life(picker: &dyn CompactionPicker, version_bytes: u64, random: &mut Ra
             3 if random.one_in(2) => tree.take_snapshot(),
             3 => tree.release_snapshot(),
             4..=5 => {
-                let now_unix_seconds = tree.now_unix_seconds();
-                let context = PickContext { busy: tree.busy(), now_unix_seconds, tasks_max: 3 };
-                let plan = pick_checked(picker, tree.shape(), &context);
+                let plan = pick_checked(picker, tree.shape(), &tree.context(3));
                 for task in plan.tasks.iter().take(3) {
                     tree.start(task).expect("checked just now");
                 }
@@ -178,9 +184,7 @@ fn check_life(picker: &dyn CompactionPicker, version_bytes: u64, random: &mut Ra
     }
     let rounds_max = 200 + 40 * tree.shape().totals().tables;
     for _ in 0..rounds_max {
-        let now_unix_seconds = tree.now_unix_seconds();
-        let context = PickContext { tasks_max: 2, now_unix_seconds, ..PickContext::default() };
-        let plan = pick_checked(picker, tree.shape(), &context);
+        let plan = pick_checked(picker, tree.shape(), &tree.context(2));
         if plan.tasks.is_empty() {
             return;
         }

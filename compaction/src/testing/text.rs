@@ -175,7 +175,7 @@ fn render_table(table: &TableMeta) -> String {
 #[must_use]
 pub fn transcript(picker: &dyn CompactionPicker, text: &str, tasks_max: usize) -> String {
     let Fixture { shape, mut busy } = fixture(text);
-    let plan = picker.pick(&shape, &PickContext { busy: busy.clone(), now_unix_seconds: 0, tasks_max });
+    let plan = picker.pick(&shape, &PickContext { busy: busy.clone(), tasks_max, ..PickContext::default() });
     let mut answer = format!("{}\n{}", render(&shape), render_plan(&plan, &shape));
     if !busy.is_empty() {
         let names: Vec<String> = busy.iter().map(TableId::to_string).collect();

@@ -105,9 +105,10 @@ impl Books {
             None if !shared.options.compaction => Some(Pause::Off),
             None => work.manual.then_some(Pause::Manual),
         };
-        let context = shared.pick_context(&work);
+        let version = Arc::clone(&tree.view().version);
+        let context = shared.pick_context(&work, &version);
         Books {
-            shape: tree.view().version.shape.clone(),
+            shape: version.shape.clone(),
             room: context.tasks_max,
             context: PickContext { tasks_max: TASKS_LISTED_MAX, ..context },
             running: work.running.clone(),

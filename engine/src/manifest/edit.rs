@@ -54,6 +54,7 @@ const LOG_CLOSED: u8 = 4;
 const CREATE_KEYSPACE: u8 = 5;
 const REMOVE_KEYSPACE: u8 = 6;
 const TREE: u8 = 7;
+const TREE_WITH_AGES: u8 = 8;
 
 const NO_OUTPUT: u8 = 0;
 const INTO_RUN: u8 = 1;
@@ -83,7 +84,8 @@ impl Edit {
             }
             Edit::RemoveKeyspace { id } => put_tagged(out, REMOVE_KEYSPACE, [u64::from(id.0)]),
             Edit::Tree { keyspace, flushed, shape } => {
-                put_tagged(out, TREE, [u64::from(keyspace.0), flushed.get()]);
+                let tag = if has_ages(shape) { TREE_WITH_AGES } else { TREE };
+                put_tagged(out, tag, [u64::from(keyspace.0), flushed.get()]);
                 encode_shape(shape, out);
             }
         }
@@ -106,6 +108,12 @@ fn put_tagged<const N: usize>(out: &mut Vec<u8>, tag: u8, numbers: [u64; N]) {
     }
 }
 
+/// Whether some table holds tombstones older than itself. Most hold none, and their edits are what they always were.
+fn has_ages(edit: &ShapeEdit) -> bool {
+    let mut tables = edit.added.iter().flat_map(|(_, tables)| tables);
+    tables.any(|table| table.oldest_tombstone_unix_seconds.is_some())
+}
+
 fn encode_shape(edit: &ShapeEdit, out: &mut Vec<u8>) {
     put_varint(out, edit.removed.len() as u64);
     for id in &edit.removed {
@@ -122,8 +130,12 @@ fn encode_shape(edit: &ShapeEdit, out: &mut Vec<u8>) {
         }
     }
     put_varint(out, tables.len() as u64);
+    let has_ages = has_ages(edit);
     for table in tables {
         encode_table(table, out);
+        if has_ages {
+            put_varint(out, table.oldest_tombstone_unix_seconds.map_or(0, |at| at.saturating_add(1)));
+        }
     }
 }
 
@@ -181,12 +193,16 @@ fn decode(rest: &mut &[u8]) -> Result<Edit, &'static str> {
         LOG_CLOSED => Edit::LogClosed { number: number(rest)?, bytes: number(rest)? },
         CREATE_KEYSPACE => Edit::CreateKeyspace { id: keyspace(rest)?, name: text(rest)? },
         REMOVE_KEYSPACE => Edit::RemoveKeyspace { id: keyspace(rest)? },
-        TREE => Edit::Tree { keyspace: keyspace(rest)?, flushed: seqno(rest)?, shape: decode_shape(rest)? },
+        tag @ (TREE | TREE_WITH_AGES) => Edit::Tree {
+            keyspace: keyspace(rest)?,
+            flushed: seqno(rest)?,
+            shape: decode_shape(rest, tag == TREE_WITH_AGES)?,
+        },
         _ => return Err("unknown kind of edit"),
     })
 }
 
-fn decode_shape(rest: &mut &[u8]) -> Result<ShapeEdit, &'static str> {
+fn decode_shape(rest: &mut &[u8], has_ages: bool) -> Result<ShapeEdit, &'static str> {
     // A count is only a bound for a loop; nothing is allocated by it.
     let removed_count = number(rest)?;
     let mut removed = Vec::new();
@@ -202,7 +218,11 @@ fn decode_shape(rest: &mut &[u8]) -> Result<ShapeEdit, &'static str> {
     let table_count = number(rest)?;
     let mut tables = Vec::new();
     for _ in 0..table_count {
-        tables.push(Arc::new(decode_table(rest)?));
+        let mut table = decode_table(rest)?;
+        if has_ages {
+            table.oldest_tombstone_unix_seconds = number(rest)?.checked_sub(1);
+        }
+        tables.push(Arc::new(table));
     }
     Ok(ShapeEdit { removed, added: Some((output, tables)) })
 }
@@ -225,6 +245,7 @@ fn decode_table(rest: &mut &[u8]) -> Result<TableMeta, &'static str> {
         seqno_min: seqno(rest)?,
         seqno_max: seqno(rest)?,
         created_at_unix_seconds: number(rest)?,
+        oldest_tombstone_unix_seconds: None,
     })
 }
 
@@ -245,7 +266,9 @@ mod tests {
             seqno_min: SeqNo::new(4),
             seqno_max: SeqNo::MAX,
             created_at_unix_seconds: 1,
+            oldest_tombstone_unix_seconds: None,
         };
+        let aged = TableMeta { id: TableId(10), oldest_tombstone_unix_seconds: Some(0), ..table.clone() };
         let shape = |output| ShapeEdit {
             removed: vec![TableId(1), TableId(300)],
             added: Some((output, vec![Arc::new(table.clone())])),
@@ -260,6 +283,13 @@ mod tests {
             tree(shape(Output::IntoRun { level: 3, run: RunId(5) })),
             tree(shape(Output::NewRun { level: 0, run: Some(RunId(6)) })),
             tree(ShapeEdit { removed: vec![TableId(9)], added: None }),
+            tree(ShapeEdit {
+                removed: vec![],
+                added: Some((
+                    Output::NewRun { level: 2, run: Some(RunId(7)) },
+                    vec![Arc::new(table.clone()), Arc::new(aged)],
+                )),
+            }),
             Edit::RemoveKeyspace { id: KeyspaceId(2) },
         ]
     }

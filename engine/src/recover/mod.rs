@@ -20,7 +20,7 @@ use crate::logs::{Logs, OldLog, payload};
 use crate::manifest::state::State;
 use crate::manifest::{Manifest, read_current, read_state};
 use crate::names::FileName;
-use crate::outputs::meta_of;
+use crate::outputs::is_described;
 use crate::parts::TableReaderOf;
 use crate::pressure::Backpressure;
 use crate::seam::clock::Clock;
@@ -195,7 +195,7 @@ impl<P: Parts> Opening<P> {
         let source = OpenTable { file, file_number: meta.id.0, cache: Arc::clone(cache) };
         let reader = <TableReaderOf<P> as TableReader<P::Cache>>::open(source)?;
         // A whole table of another time, put back under this name, passes every checksum.
-        if meta_of(meta.id.0, reader.properties()) != **meta {
+        if !is_described(meta, reader.properties()) {
             return Err(damaged("the table is not the one that the manifest describes".to_owned()));
         }
         Ok(Table::new(Arc::clone(meta), reader, path, Arc::clone(trash)))

@@ -33,7 +33,7 @@ use crate::manifest::state::State;
 use crate::manifest::{Manifest, read_current, read_state};
 use crate::names::FileName;
 use crate::origin::Books;
-use crate::outputs::meta_of;
+use crate::outputs::is_described;
 use crate::recover::{Listing, list_folder, lock_folder};
 use crate::verify::verify_folder;
 use crate::{Builder, Error, Parts, Result, VerifyProgress};
@@ -213,7 +213,7 @@ fn mend_table<P: Parts>(
         what: what.to_owned(),
     };
     match work.inspect(number)? {
-        Condition::Sound(reader) if meta_of(number, reader.properties()) == *table => Ok(None),
+        Condition::Sound(reader) if is_described(table, reader.properties()) => Ok(None),
         Condition::Sound(_) => {
             let loss = lost("another table was put in its place");
             work.report.lost.push(loss);

@@ -329,12 +329,12 @@ impl<'a> Tree<'a> {
     fn settle(&mut self) -> Result<(), SimulateError> {
         for tasks in 0.. {
             let context =
-                PickContext { busy: BTreeSet::new(), now_unix_seconds: self.now_seconds, tasks_max: 1 };
+                PickContext { now_unix_seconds: self.now_seconds, tasks_max: 1, ..PickContext::default() };
             let Some(task) = self.picker.pick(&self.shape, &context).tasks.into_iter().next() else { break };
             if tasks == TASKS_MAX {
                 return Err(SimulateError::NoEnd { tasks });
             }
-            self.run(&task).map_err(|error| SimulateError::Refused { error, task })?;
+            self.run(&task).map_err(|error| SimulateError::Refused { error, task: Box::new(task) })?;
         }
         Ok(())
     }

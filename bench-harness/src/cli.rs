@@ -37,7 +37,7 @@ pub fn main(factories: &[Box<dyn StoreFactory>]) -> ExitCode {
         Work::CountAfterKill(dir) => kill::check::count_after_kill(&options, factories, dir),
         Work::RealData => plan::execute(&options, factories),
         _ if options.in_process => plan::execute(&options, factories),
-        Work::Workloads(_) | Work::Data(_) => matrix::execute(&options, factories),
+        Work::Workloads(_) | Work::Data(_) | Work::Trace(_) => matrix::execute(&options, factories),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

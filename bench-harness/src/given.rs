@@ -1,5 +1,7 @@
 //! Work that is given and not drawn from a model: a user's own pairs, a recorded trace.
 
+pub(crate) mod trace;
+
 use crate::meter::Progress;
 use crate::runs::Stage;
 use crate::store::Store;

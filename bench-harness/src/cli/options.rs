@@ -38,7 +38,7 @@ impl Options {
     /// Reads them; `None` when help was asked for.
     pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Self>, lexopt::Error> {
         let mut config = Config::default();
-        let (mut ops, mut memtable_mib, mut workloads, mut data) = (None, None, None, None);
+        let (mut ops, mut memtable_mib, mut workloads, mut given) = (None, None, None, None);
         let mut options = Options {
             selection: Selection::default(),
             work: Work::RealData,
@@ -77,7 +77,8 @@ impl Options {
                 "quiet" => options.quiet = true,
                 "quick" => workloads = None,
                 "workload" => workloads = Some(list(&mut parser)?),
-                "data" => data = Some(PathBuf::from(parser.value()?)),
+                "data" => given = Some(Work::Data(parser.value()?.into())),
+                "trace" => given = Some(Work::Trace(parser.value()?.into())),
                 "against" => versus.against = list(&mut parser)?,
                 "repeat" => options.repetitions = Some(parser.value()?.parse::<u64>()?.max(1)),
                 "html" => options.html = Some(parser.value()?.into()),
@@ -115,7 +116,7 @@ impl Options {
         options.config = config;
         let matrix = options.repetitions.is_some() || options.html.is_some();
         options.work = match options.work {
-            Work::RealData => work::chosen(workloads.as_deref(), data, versus, matrix)?,
+            Work::RealData => work::chosen(workloads.as_deref(), given, versus, matrix)?,
             of_a_child => of_a_child,
         };
         // Real data is small: with a small memtable it still goes through flushes and merges.
@@ -215,6 +216,7 @@ What to run:
   --data FILE          your own pairs in place of a workload: loaded in the file's order, read at random, scanned. A line for each, key and
                        value with a tab between; \\t, \\n, \\r, \\\\ and \\xHH stand for a tab, a line feed, a carriage return, a
                        backslash and the byte HH
+  --trace FILE         a recorded trace in place of a workload (`cargo xtask replay --help` tells how it is done)
   --html FILE          a page with plots, tables and settings, which needs nothing else
   --quick              the default: real data
   --records N          records of the loaded store (1000000)

@@ -2,9 +2,10 @@
 
 use crate::datafile::DataFile;
 use crate::given::Given;
+use crate::given::trace::{self, TraceFile};
 use crate::runs::Stage;
 use crate::workload::{BenchError, Config, Workload};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What to run on each chosen combination of parts.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +16,8 @@ pub(crate) enum Work {
     Workloads(Vec<Workload>),
     /// A user's own pairs.
     Data(PathBuf),
+    /// A recorded trace.
+    Trace(PathBuf),
     /// A comparison of terrace with others.
     Versus(Versus),
     /// As a child that is killed: writes to the database in this folder and acknowledges, until killed.
@@ -68,16 +71,16 @@ const MATRIX_WORKLOADS: &[Workload] =
 /// The work that is meant by the workloads named, if any, by who is compared with whom, and by whether a matrix is asked for.
 pub(super) fn chosen(
     names: Option<&[String]>,
-    data: Option<PathBuf>,
+    given: Option<Work>,
     mut versus: Versus,
     matrix: bool,
 ) -> Result<Work, lexopt::Error> {
     let named = names.map(work).transpose()?;
-    if let Some(path) = data {
+    if let Some(given) = given {
         return match named.is_none() && versus.against.is_empty() {
-            true => Ok(Work::Data(path)),
+            true => Ok(given),
             false => {
-                Err("a file of pairs is all the work: --data goes with no workload and no other engine"
+                Err("a file is all the work: --data and --trace go with no workload and no other engine"
                     .into())
             }
         };
@@ -115,6 +118,11 @@ fn work(names: &[String]) -> Result<Work, lexopt::Error> {
     Ok(Work::Workloads(found.collect::<Result<_, _>>()?))
 }
 
+fn file_argument(option: &str, path: &Path) -> Result<Vec<String>, String> {
+    let path = path.to_str().ok_or_else(|| format!("{} is not UTF-8", path.display()))?;
+    Ok(vec![option.to_owned(), path.to_owned()])
+}
+
 impl Work {
     /// What each run of a matrix measures, and the arguments that tell another process to do this work.
     pub(crate) fn stages(&self) -> Result<(Vec<Stage>, Vec<String>), String> {
@@ -124,10 +132,8 @@ impl Work {
                 let stages = workloads.iter().map(|workload| (*workload).into()).collect();
                 Ok((stages, vec!["--workload".to_owned(), names.join(",")]))
             }
-            Work::Data(path) => {
-                let path = path.to_str().ok_or_else(|| format!("{} is not UTF-8", path.display()))?;
-                Ok((crate::datafile::STAGES.to_vec(), vec!["--data".to_owned(), path.to_owned()]))
-            }
+            Work::Data(path) => Ok((crate::datafile::STAGES.to_vec(), file_argument("--data", path)?)),
+            Work::Trace(path) => Ok((trace::STAGES.to_vec(), file_argument("--trace", path)?)),
             other => Err(format!("{other:?} is no work for a matrix")),
         }
     }
@@ -140,6 +146,7 @@ impl Work {
     pub(crate) fn given(&self) -> Result<Option<Box<dyn Given>>, BenchError> {
         match self {
             Work::Data(path) => Ok(Some(Box::new(DataFile::open(path)?))),
+            Work::Trace(path) => Ok(Some(Box::new(TraceFile::open(path)?))),
             _ => Ok(None),
         }
     }

@@ -35,4 +35,4 @@ macro_rules! agree {
     };
 }
 
-agree! { leveled tiered universal fluid windowed fifo }
+agree! { leveled tiered universal fluid hybrid guards windowed fifo }

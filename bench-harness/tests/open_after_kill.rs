@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "looks at what a program left in a folder")]
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -28,15 +29,28 @@ fn each_log_that_keeps_writes_is_opened_five_times_and_nothing_is_left() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let output = bench(
         dir.path(),
-        &["--memtable", "skiplist,hash", "--picker", "leveled", "--filter", "blocked", "--json", "-"],
+        &[
+            "--memtable",
+            "skiplist,hash",
+            "--picker",
+            "leveled",
+            "--log",
+            "all",
+            "--filter",
+            "blocked",
+            "--json",
+            "-",
+        ],
     );
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    let rows = rows(&output.stdout);
-    let parts: Vec<_> = rows.iter().map(|row| (row["memtable"].as_str(), row["log"].as_str())).collect();
+    // Behind the rows come lines that sum them up.
+    let rows: Vec<_> = rows(&output.stdout).into_iter().filter(|row| row["summary"].is_null()).collect();
+    let parts: BTreeSet<_> = rows.iter().map(|row| (row["memtable"].as_str(), row["log"].as_str())).collect();
     let logs = ["buffered", "mapped"].map(Some);
-    let all: Vec<_> = ["skiplist", "hash"].iter().flat_map(|m| logs.map(|log| (Some(*m), log))).collect();
-    assert_eq!(parts, all);
+    let all: BTreeSet<_> =
+        ["skiplist", "hash"].iter().flat_map(|m| logs.map(|log| (Some(*m), log))).collect();
+    assert_eq!((parts, rows.len()), (all, 4));
     for row in &rows {
         let figure = |name: &str| row[name].as_f64().unwrap_or_else(|| panic!("no {name} in {row}"));
         assert_eq!((row["ops"].as_u64(), row["records"].as_u64()), (Some(OPENS), Some(RECORDS)));
@@ -75,5 +89,14 @@ fn a_comparison_with_a_store_that_keeps_nothing_says_so() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let output = bench(dir.path(), &["--against", "memory", "--no-kill-check", "--repeat", "1"]);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && errors.contains("its log keeps nothing"), "{errors}");
+    assert!(output.status.success() && errors.contains("memory std-btreemap"), "{errors}");
+    assert!(errors.contains("its log keeps nothing"), "{errors}");
+    let table = String::from_utf8(output.stdout).expect("UTF-8");
+    let rate = |name: &str| {
+        let line = table.lines().find(|line| line.starts_with(name)).expect("a line of that name");
+        line.split_whitespace().nth(1).map(str::to_owned)
+    };
+    assert_eq!(rate("memory ").as_deref(), Some("-"), "{table}");
+    assert!(rate("terrace ").is_some_and(|rate| rate.parse::<f64>().is_ok()), "{table}");
+}");
 }

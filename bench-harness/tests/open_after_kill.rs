@@ -98,5 +98,4 @@ fn a_comparison_with_a_store_that_keeps_nothing_says_so() {
     };
     assert_eq!(rate("memory ").as_deref(), Some("-"), "{table}");
     assert!(rate("terrace ").is_some_and(|rate| rate.parse::<f64>().is_ok()), "{table}");
-}");
 }

@@ -319,8 +319,7 @@ mod tests {
     use crate::store::{MemoryFactory, Settings, StoreFactory, factories};
     use terrace_trace::{Header, TraceWriter};
 
-    const SMALL: Settings =
-        Settings { memtable_bytes: 16 << 10, cache_bytes: 1 << 20, filter_bits_per_key: 10 };
+    const SMALL: Settings = Settings { memtable_bytes: 16 << 10, cache_bytes: 1 << 20, ..Settings::STOCK };
 
     fn record(n: u64, at_micros: u64, operation: Operation) -> Record {
         Record { at_micros, operation, key_hash: mix(n), place: n << 20, key_bytes: 16 + (n % 8) as u32 }

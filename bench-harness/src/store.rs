@@ -177,11 +177,26 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// Filter bits for each key.
     pub filter_bits_per_key: u32,
+    /// What terrace's writers pay while compaction is behind: a stock throttle by its name. Other stores have ways of their own.
+    pub throttle: &'static str,
+    /// How fast terrace's compaction may go: a stock limiter by its name, and its rate in bytes a second.
+    pub limiter: Option<(&'static str, u64)>,
+}
+
+impl Settings {
+    /// What is measured unless something else is asked for.
+    pub const STOCK: Settings = Settings {
+        memtable_bytes: 64 << 20,
+        cache_bytes: 64 << 20,
+        filter_bits_per_key: 10,
+        throttle: "ramp",
+        limiter: None,
+    };
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { memtable_bytes: 64 << 20, cache_bytes: 64 << 20, filter_bits_per_key: 10 }
+        Settings::STOCK
     }
 }
 

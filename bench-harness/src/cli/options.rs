@@ -8,6 +8,7 @@ use crate::workload::{Config, Workload};
 use lexopt::prelude::*;
 use std::fmt::Write;
 use std::path::PathBuf;
+use terrace_throttle::stock::{LIMITERS, THROTTLES};
 
 /// All options.
 #[derive(Clone, Debug)]
@@ -105,6 +106,8 @@ impl Options {
                 "memtable-mib" => memtable_mib = Some(parser.value()?.parse::<usize>()?),
                 "cache-mib" => options.settings.cache_bytes = mebibytes(parser.value()?.parse()?)?,
                 "filter-bits" => options.settings.filter_bits_per_key = parser.value()?.parse()?,
+                "throttle" => options.settings.throttle = parser.value()?.parse_with(throttle)?,
+                "limiter" => options.settings.limiter = Some(parser.value()?.parse_with(limiter)?),
                 "data-mb" => options.data_bytes = megabytes(parser.value()?.parse()?)?,
                 "json" => options.json = Some(parser.value()?.into()),
                 "dir" => options.dir = Some(parser.value()?.into()),
@@ -165,6 +168,10 @@ impl Options {
         add("memtable-mib", &(self.settings.memtable_bytes >> 20));
         add("cache-mib", &(self.settings.cache_bytes >> 20));
         add("filter-bits", &self.settings.filter_bits_per_key);
+        add("throttle", &self.settings.throttle);
+        if let Some((name, bytes_per_second)) = self.settings.limiter {
+            add("limiter", &format!("{name}:{}", bytes_per_second / MEGABYTE));
+        }
         if let Some(dir) = &self.dir {
             add("dir", &dir.display());
         }
@@ -175,6 +182,20 @@ impl Options {
 fn list(parser: &mut lexopt::Parser) -> Result<Vec<String>, lexopt::Error> {
     let text = parser.value()?.string()?;
     Ok(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+fn throttle(name: &str) -> Result<&'static str, String> {
+    let found = THROTTLES.iter().find(|(known, _)| *known == name);
+    found.map(|(name, _)| *name).ok_or_else(|| format!("there is no throttle `{name}`"))
+}
+
+fn limiter(text: &str) -> Result<(&'static str, u64), String> {
+    let (name, megabytes) = text.split_once(':').unwrap_or((text, "100"));
+    let found = LIMITERS.iter().find(|(known, _)| *known == name);
+    let (name, _) = found.ok_or_else(|| format!("there is no limiter `{name}`"))?;
+    let bytes =
+        megabytes.parse().ok().filter(|rate| *rate > 0).and_then(|rate: u64| rate.checked_mul(MEGABYTE));
+    Ok((name, bytes.ok_or_else(|| format!("`{megabytes}` is no rate"))?))
 }
 
 fn durability(name: &str) -> Result<Durability, lexopt::Error> {
@@ -242,6 +263,10 @@ Sizes given to every combination alike:
   --memtable-mib N     memtable (64; with real data 2; with a file of pairs an eighth of it, from 1 to 64)
   --cache-mib N        block cache (64)
   --filter-bits N      filter bits for each key (10)
+
+Terrace's own:
+  --throttle NAME      what writers pay while compaction is behind: ramp (default), plain, priced
+  --limiter NAME[:MB]  how fast compaction may go, in megabytes a second (100): rising, steady, adaptive, courteous (default: no limit)
 
 Output:
   --json FILE          append each row to FILE as a line of JSON; `-`: print them and no table
@@ -324,6 +349,10 @@ pub(crate) mod tests {
             "5",
             "--log-mb",
             "3",
+            "--throttle",
+            "priced",
+            "--limiter",
+            "steady:5",
             "--durability",
             "synced",
             "--seed",

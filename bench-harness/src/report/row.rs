@@ -165,6 +165,11 @@ impl Provenance {
         row.label_value("memtable_bytes", memtable_bytes, "memtable size", mebibytes(memtable_bytes));
         row.label_value("cache_bytes", cache_bytes, "cache size", mebibytes(cache_bytes));
         row.label_count("filter_bits_per_key", "filter bits", u64::from(self.settings.filter_bits_per_key));
+        row.label("throttle", "throttle", self.settings.throttle);
+        if let Some((name, bytes_per_second)) = self.settings.limiter {
+            row.label("limiter", "limiter", name);
+            row.label_count("limiter_bytes_per_second", "limiter bytes/s", bytes_per_second);
+        }
         row.field("processor", self.machine.processor.as_str());
         row.field("cores", self.machine.cores);
         row.field("os", self.machine.os);

@@ -138,7 +138,16 @@ impl<M: MemTable> StoreFactory for TerraceFactory<M> {
             ..defaults
         };
         let picker = (self.picker)(&sizes(&options));
-        let engine = Engine::<Mix<M>>::builder(dir).options(options).picker(picker).open();
+        let unknown =
+            |name: &str| StoreError::new("open", format!("there is no throttle or limiter `{name}`"));
+        let throttle =
+            terrace_throttle::stock::throttle(settings.throttle).ok_or_else(|| unknown(settings.throttle))?;
+        let mut builder = Engine::<Mix<M>>::builder(dir).options(options).picker(picker).throttle(throttle);
+        if let Some((name, bytes_per_second)) = settings.limiter {
+            let limiter = terrace_throttle::stock::limiter(name, bytes_per_second as f64);
+            builder = builder.limiter(limiter.ok_or_else(|| unknown(name))?);
+        }
+        let engine = builder.open();
         Ok(Box::new(TerraceStore { engine: named("open", engine)? }))
     }
 }
@@ -258,8 +267,7 @@ mod tests {
     use crate::workload::{Config, Session, Workload, load, run};
     use std::collections::BTreeSet;
 
-    const SMALL: Settings =
-        Settings { memtable_bytes: 16 << 10, cache_bytes: 1 << 20, filter_bits_per_key: 10 };
+    const SMALL: Settings = Settings { memtable_bytes: 16 << 10, cache_bytes: 1 << 20, ..Settings::STOCK };
 
     #[test]
     fn every_combination_is_there_once_and_the_stock_one_first() {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use terrace_entry::{InternalKey, SeqNo};
 use terrace_memtable::MemTable;
 
+use super::queue::LOOKS;
 use super::{Place, locked};
 use crate::batch::{OpReader, Ops};
 use crate::shared::Shared;
-use crate::sync::PoisonError;
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{PoisonError, hint};
 use crate::{Error, Parts, Result};
 
 /// A group on its way to visibility.
@@ -25,6 +26,8 @@ pub(super) struct Publishing {
     /// The last sequence number of the first group that will never be whole, since an insert panicked. It and all
     /// behind it stay invisible.
     broken: Option<u64>,
+    /// Threads that sleep until more is visible.
+    sleepers: usize,
 }
 
 impl Publishing {
@@ -63,12 +66,23 @@ impl<P: Parts> Shared<P> {
         }
         group.remaining.fetch_sub(1, Ordering::AcqRel);
         self.advance(&mut publishing);
+        drop(publishing);
+        // The others of the group insert at the same time, so they are done soon, and sleeping takes longer.
+        for _ in 0..LOOKS {
+            if self.visible.load(Ordering::Acquire) >= group.last {
+                return Ok(());
+            }
+            hint::spin_loop();
+        }
+        let mut publishing = locked(&self.commit.publishing);
         while self.visible.load(Ordering::Acquire) < group.last {
             if publishing.broken.is_some_and(|broken| broken <= group.last) {
                 // The failure is there: it was noted before the group was marked.
                 return Err(self.check_writable().err().unwrap_or(Error::Closed));
             }
+            publishing.sleepers += 1;
             publishing = self.commit.published.wait(publishing).unwrap_or_else(PoisonError::into_inner);
+            publishing.sleepers -= 1;
         }
         Ok(())
     }
@@ -83,7 +97,7 @@ impl<P: Parts> Shared<P> {
             publishing.groups.pop_front();
             advanced = true;
         }
-        if advanced {
+        if advanced && publishing.sleepers > 0 {
             self.commit.published.notify_all();
         }
     }

@@ -12,6 +12,13 @@ use crate::sync::thread::{self, Thread};
 use crate::sync::{Mutex, PoisonError, hint};
 use crate::{Error, Parts};
 
+/// Looks at what others do, with a pause of the processor between (40 to 140 cycles), before a thread sleeps: some twenty microseconds.
+#[cfg(not(shuttle))]
+pub(super) const LOOKS: u32 = 400;
+/// A model checker tries each of them.
+#[cfg(shuttle)]
+pub(super) const LOOKS: u32 = 20;
+
 pub(super) enum Outcome<P: Parts> {
     Waiting,
     /// The queue is yours.
@@ -59,8 +66,10 @@ impl<P: Parts> Request<P> {
         self.thread.unpark();
     }
 
-    /// Waits for the leader: a short spin, since most groups take a microsecond or two, then sleep.
+    /// Waits for the leader: some looks with a pause between, since most groups take a microsecond or two and a thread that slept takes some fifty to
+    /// wake; then sleep. Behind a sync, which takes longer than that, it sleeps soon.
     pub(super) fn wait(&self) -> Outcome<P> {
+        let looks = if self.durability == Durability::Synced { LOOKS / 20 } else { LOOKS };
         for round in 0_u32.. {
             {
                 let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,7 +77,7 @@ impl<P: Parts> Request<P> {
                     return std::mem::replace(&mut *outcome, Outcome::Taken);
                 }
             }
-            if round < 20 {
+            if round < looks {
                 hint::spin_loop();
             } else {
                 thread::park();

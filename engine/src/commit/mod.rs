@@ -33,7 +33,7 @@ use crate::version::Mem;
 use crate::{Error, Parts, Result, WriteOptions};
 
 use publish::{Group, Publishing};
-use queue::{Followers, Outcome, PassOn, Queue, Request, take_followers};
+use queue::{Followers, Lookers, Outcome, PassOn, Queue, Request, take_followers};
 use record::{append_group, encoded};
 
 /// A group takes no more followers above this, so that the first of them does not wait for the last.
@@ -95,6 +95,7 @@ pub(crate) struct Commit<P: Parts> {
     lead: Mutex<Lead<P>>,
     publishing: Mutex<Publishing>,
     published: Condvar,
+    lookers: Lookers,
     /// A copy of the leader's, for those who do not lead. Set while the list of old logs is locked, so that
     /// a log is always in one of the two.
     active: Mutex<ActiveLog>,
@@ -122,6 +123,7 @@ impl<P: Parts> Commit<P> {
             lead: Mutex::new(lead),
             publishing: Mutex::default(),
             published: Condvar::new(),
+            lookers: Lookers::new(),
             active: Mutex::new(active),
         }
     }
@@ -201,7 +203,7 @@ impl<P: Parts> Shared<P> {
     }
 
     fn follow(self: &Arc<Self>, request: &Arc<Request<P>>) -> Result<()> {
-        match request.wait() {
+        match request.wait(&self.commit.lookers) {
             Outcome::Insert(place, group) => {
                 let inserted = self.insert(&place, request.ops());
                 self.publish(&group, inserted)

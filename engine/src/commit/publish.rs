@@ -5,12 +5,11 @@ use std::sync::Arc;
 use terrace_entry::{InternalKey, SeqNo};
 use terrace_memtable::MemTable;
 
-use super::queue::LOOKS;
 use super::{Place, locked};
 use crate::batch::{OpReader, Ops};
 use crate::shared::Shared;
+use crate::sync::PoisonError;
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{PoisonError, hint};
 use crate::{Error, Parts, Result};
 
 /// A group on its way to visibility.
@@ -68,11 +67,9 @@ impl<P: Parts> Shared<P> {
         self.advance(&mut publishing);
         drop(publishing);
         // The others of the group insert at the same time, so they are done soon, and sleeping takes longer.
-        for _ in 0..LOOKS {
-            if self.visible.load(Ordering::Acquire) >= group.last {
-                return Ok(());
-            }
-            hint::spin_loop();
+        let is_visible = || (self.visible.load(Ordering::Acquire) >= group.last).then_some(());
+        if self.commit.lookers.look(true, is_visible).is_some() {
+            return Ok(());
         }
         let mut publishing = locked(&self.commit.publishing);
         while self.visible.load(Ordering::Acquire) < group.last {

@@ -8,6 +8,7 @@ use super::{GROUP_BYTES_MAX, Group, Place, locked};
 use crate::batch::{KeyspaceId, Ops};
 use crate::options::Durability;
 use crate::shared::Shared;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::thread::{self, Thread};
 use crate::sync::{Mutex, PoisonError, hint};
 use crate::{Error, Parts};
@@ -18,6 +19,39 @@ pub(super) const LOOKS: u32 = 400;
 /// A model checker tries each of them.
 #[cfg(shuttle)]
 pub(super) const LOOKS: u32 = 20;
+
+/// How many threads may look at once: one less than there are processors, for whom they wait needs one. More would keep it from going on.
+#[derive(Debug)]
+pub(super) struct Lookers {
+    looking: AtomicUsize,
+    most: usize,
+}
+
+impl Lookers {
+    pub(super) fn new() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Lookers { looking: AtomicUsize::new(0), most: processors - 1 }
+    }
+
+    /// Looks until `seen` says that there is something, or for a while; hardly at all when enough others look.
+    pub(super) fn look<T>(&self, for_long: bool, mut seen: impl FnMut() -> Option<T>) -> Option<T> {
+        let may = for_long && self.looking.fetch_add(1, Ordering::Relaxed) < self.most;
+        let found = (0..if may { LOOKS } else { LOOKS_FEW }).find_map(|_| {
+            let found = seen();
+            if found.is_none() {
+                hint::spin_loop();
+            }
+            found
+        });
+        if for_long {
+            self.looking.fetch_sub(1, Ordering::Relaxed);
+        }
+        found
+    }
+}
+
+/// Looks of a thread that may not look for long.
+const LOOKS_FEW: u32 = 20;
 
 pub(super) enum Outcome<P: Parts> {
     Waiting,
@@ -68,22 +102,21 @@ impl<P: Parts> Request<P> {
 
     /// Waits for the leader: some looks with a pause between, since most groups take a microsecond or two and a thread that slept takes some fifty to
     /// wake; then sleep. Behind a sync, which takes longer than that, it sleeps soon.
-    pub(super) fn wait(&self) -> Outcome<P> {
-        let looks = if self.durability == Durability::Synced { LOOKS / 20 } else { LOOKS };
-        for round in 0_u32.. {
-            {
-                let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-                if !matches!(*outcome, Outcome::Waiting) {
-                    return std::mem::replace(&mut *outcome, Outcome::Taken);
-                }
-            }
-            if round < looks {
-                hint::spin_loop();
-            } else {
-                thread::park();
-            }
+    pub(super) fn wait(&self, lookers: &Lookers) -> Outcome<P> {
+        let settled = || {
+            let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+            let waits = matches!(*outcome, Outcome::Waiting);
+            (!waits).then(|| std::mem::replace(&mut *outcome, Outcome::Taken))
+        };
+        if let Some(outcome) = lookers.look(self.durability != Durability::Synced, settled) {
+            return outcome;
         }
-        Outcome::Taken
+        loop {
+            if let Some(outcome) = settled() {
+                return outcome;
+            }
+            thread::park();
+        }
     }
 }
 

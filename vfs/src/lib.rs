@@ -200,6 +200,9 @@ pub trait MappedFile: Debug + Send {
 
     /// Stores `bytes` at `offset`; they then survive the death of the process.
     ///
+    /// A process that dies within leaves any of the bytes stored and none of the first eight; or, where a store is a write, a
+    /// beginning of them that ends where a page ends.
+    ///
     /// # Errors
     ///
     /// When the range is outside the file.

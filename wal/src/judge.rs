@@ -13,7 +13,8 @@
 //!
 //! Where a tear explains the bytes as well as a changed byte does, it is a tear. Unwritten parts of a new file are zeros: a
 //! change of a byte that is zero now is no proof when all of the header or payload after it, or all of its disk sector, is zero
-//! too, nor is one of a header's first bytes when all before it are zero and a disk sector ends behind it.
+//! too, nor is one of a header's first bytes when all before it are zero and a line of memory ends behind it: a page that goes to the
+//! disk while it is stored into holds old lines and new ones.
 //! Unwritten parts of a recycled file are an earlier log's bytes, which may differ from the right ones in one byte only
 //! (records of one size stand at the same offsets, and a counter moved): there a changed byte proves nothing, and the
 //! record is dropped with a report that names the byte.
@@ -33,6 +34,9 @@ use std::fmt;
 
 /// What a disk writes whole or not at all. Disks of 4 KiB sectors keep this too.
 const SECTOR_BYTES: u64 = 512;
+
+/// What memory hands to the disk whole or not at all, at the least: the shortest cache line in use. It divides [`SECTOR_BYTES`].
+const LINE_BYTES: u64 = 64;
 
 /// Why no whole record stands here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,16 +174,17 @@ pub(crate) fn rot_in_header(head: &[u8; HEADER_BYTES], place: Place) -> Option<R
         }
         let recycled = place.recycled || header.kind == RecordKind::RecycledFileHeader;
         let is_torn = looks_unwritten(head, place.offset, change.at)
-            || unwritten_up_to_a_sector(head, place.offset, change.at);
+            || unwritten_up_to_a_line(head, place.offset, change.at);
         let is_proof = !recycled && !is_torn;
         Some(Rot { at: place.offset + change.at as u64, record_bytes, is_proof })
     })
 }
 
 /// Whether the header's bytes up to the one at `at` may never have been written, while those after it were: all are zero, and
-/// a sector ends behind them. Nothing smaller than a sector is written apart from what follows it.
-fn unwritten_up_to_a_sector(head: &[u8; HEADER_BYTES], offset: u64, at: usize) -> bool {
-    is_zero(&head[..=at]) && (offset + at as u64 + 1).is_multiple_of(SECTOR_BYTES)
+/// a line of memory ends behind them. Nothing smaller than a line is written apart from what follows it: a store of a few bytes is
+/// seen in part only where it crosses lines.
+fn unwritten_up_to_a_line(head: &[u8; HEADER_BYTES], offset: u64, at: usize) -> bool {
+    is_zero(&head[..=at]) && (offset + at as u64 + 1).is_multiple_of(LINE_BYTES)
 }
 
 /// The same for the payload of the record whose header at `place.offset` is whole.

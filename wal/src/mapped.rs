@@ -3,7 +3,9 @@
 //!
 //! Algorithm: the file is reserved and mapped up front. A record is put together in a small buffer and stored with one copy; of
 //! a long one only the beginning, and that last, after the rest went from the caller's slices into the map. A process
-//! that dies within a copy leaves zeros (or, in a recycled file, stale bytes) where it did not get to: a torn tail.
+//! that dies within a copy has not stored the header's first eight bytes, both checksums ([`MappedFile::store`]): zeros stand there
+//! (or, in a recycled file, stale bytes), and a torn tail is what that is. A copy in the C library's order would not do: it may
+//! leave out one byte alone, which looks like rot.
 //! Power cuts may tear in any order, which checksums and durable marks settle as for every log.
 //!
 //! Why not each slice straight into the map: for records of some hundred bytes the calls cost more than the copy, and where

@@ -254,6 +254,42 @@ fn a_file_header_with_zeros_at_its_end_loses_no_record() {
 }
 
 #[test]
+fn a_store_that_a_kill_cut_short_is_a_torn_tail() {
+    // What `MappedFile::store` leaves then: none of the first eight bytes, any of the others.
+    for bytes in [0, 1, 30, 100] {
+        let log = Log::new::<MappedLog>(&[5, 0, bytes], 1 << 10, End::HandedOver);
+        let (first, end) = (log.offsets[2] as usize, log.len as usize);
+        for (from, to) in (first + 8..=end).flat_map(|from| (from..=end).map(move |to| (from, to))) {
+            let read = log.read(lenient(), |bytes| {
+                bytes[first..first + 8].fill(0);
+                bytes[from..to].fill(0);
+            });
+            let whole = matches!(&read, Ok((records, _)) if *records == log.records[..2]);
+            assert!(whole, "{bytes} bytes, zeros from {from} to {to}: {read:?}");
+        }
+    }
+}
+
+#[test]
+fn a_header_that_misses_its_first_memory_line_is_torn_and_not_rotten() {
+    // A page may go to the disk while it is stored into: then lines of it are old and others new.
+    let mut single = 0;
+    for bytes in 0..200 {
+        let log = Log::new::<MappedLog>(&[5, 0, bytes, 40], 1 << 10, End::HandedOver);
+        let first = log.offsets[3] as usize;
+        let line = first.next_multiple_of(64);
+        if line < first + HEADER as usize {
+            let read = log.read(lenient(), |bytes| bytes[first..line].fill(0));
+            // All four where nothing but zeros was missed.
+            let torn = matches!(&read, Ok((records, _)) if records.starts_with(&log.records[..3]));
+            assert!(torn, "the fourth record at {first}: {read:?}");
+            single += usize::from(line == first + 1);
+        }
+    }
+    assert!(single > 0, "the case that a change of one byte explains");
+}
+
+#[test]
 fn a_hole_of_zeros_before_unsynced_records_ends_the_log_there() {
     // Records three and four are not synced. Whichever sector of them did not reach the disk, they are a tail.
     let log = Log::new::<BufferedLog>(&[5, 0, 2000, 100], 1 << 13, End::HandedOver);

@@ -119,13 +119,6 @@ mod task;
 pub mod testing;
 #[cfg(feature = "tiered")]
 mod tiered;
-#[cfg(any(
-    feature = "leveled",
-    feature = "tiered",
-    feature = "universal",
-    feature = "fluid",
-    feature = "guards"
-))]
 mod triggers;
 #[cfg(feature = "universal")]
 mod universal;
@@ -165,13 +158,6 @@ pub use task::{Output, Plan, Reason, Task, TaskKind};
 pub use terrace_entry::SeqNo;
 #[cfg(feature = "tiered")]
 pub use tiered::{TieredOptions, TieredPicker};
-#[cfg(any(
-    feature = "leveled",
-    feature = "tiered",
-    feature = "universal",
-    feature = "fluid",
-    feature = "guards"
-))]
 pub use triggers::TriggerOptions;
 #[cfg(feature = "universal")]
 pub use universal::{UniversalOptions, UniversalPicker};

@@ -2,7 +2,7 @@
 //!
 //! What is compiled in is listed: each policy behind the feature of its name. A new one adds a row to [`all`] and the function that makes it.
 
-use crate::{CompactionPicker, Movement};
+use crate::{CompactionPicker, Movement, TriggerOptions};
 #[cfg(feature = "fifo")]
 use crate::{FifoOptions, FifoPicker};
 #[cfg(feature = "fluid")]
@@ -31,6 +31,11 @@ pub struct Sizes {
     pub size_ratio: Option<u64>,
     /// Which table of a level that is too large goes down first, in policies that choose one.
     pub movement: Movement,
+    /// Triggers beside size, in policies that merge by size: all but `windowed` and `fifo`.
+    pub triggers: TriggerOptions,
+    /// The most bytes above the oldest run, in percent of its bytes, if it is not to be the policy's own; in those that bound them: `leveled`, `hybrid`,
+    /// `tiered`, `universal`.
+    pub space_percent_max: Option<u64>,
     /// The most runs in a level of `fluid` that is not the last, and in the last; as lazy leveling has them if not given.
     pub fluid_runs_max: (Option<usize>, Option<usize>),
     /// Seconds in which as much is written as there are live data; `windowed` makes twenty windows of it.
@@ -47,6 +52,8 @@ impl Default for Sizes {
             table_bytes: USUAL_MEMTABLE_BYTES,
             size_ratio: None,
             movement: Movement::default(),
+            triggers: TriggerOptions::default(),
+            space_percent_max: None,
             fluid_runs_max: (None, None),
             turnover_seconds: 20 * 3600,
             kept_bytes: None,
@@ -131,6 +138,8 @@ fn leveled_options(sizes: &Sizes) -> LeveledOptions {
         base_level_bytes: sizes.memtable_bytes.saturating_mul(4),
         size_ratio: sizes.size_ratio.unwrap_or(usual.size_ratio),
         movement: sizes.movement,
+        space_amplification_percent_max: sizes.space_percent_max,
+        triggers: sizes.triggers,
         debt_bytes_start: in_proportion(usual.debt_bytes_start, sizes),
         debt_bytes_slow: in_proportion(usual.debt_bytes_slow, sizes),
         debt_bytes_stop: in_proportion(usual.debt_bytes_stop, sizes),
@@ -157,6 +166,7 @@ fn guards(sizes: &Sizes) -> Box<dyn CompactionPicker> {
     Box::new(GuardsPicker::new(GuardsOptions {
         fragments_max: ratio as usize,
         guard_ratio: ratio,
+        triggers: sizes.triggers,
         target_table_bytes: sizes.table_bytes,
         ..usual
     }))
@@ -166,9 +176,12 @@ fn guards(sizes: &Sizes) -> Box<dyn CompactionPicker> {
 fn tiered(sizes: &Sizes) -> Box<dyn CompactionPicker> {
     let usual = TieredOptions::default();
     let width = sizes.size_ratio.map_or(usual.merge_width_min, |ratio| ratio as usize);
+    let space = sizes.space_percent_max.unwrap_or(usual.space_amplification_percent_max);
     Box::new(TieredPicker::new(TieredOptions {
         merge_width_min: width,
         small_run_bytes: in_proportion(usual.small_run_bytes, sizes),
+        space_amplification_percent_max: space,
+        triggers: sizes.triggers,
         target_table_bytes: sizes.table_bytes,
         ..usual
     }))
@@ -178,8 +191,11 @@ fn tiered(sizes: &Sizes) -> Box<dyn CompactionPicker> {
 fn universal(sizes: &Sizes) -> Box<dyn CompactionPicker> {
     let usual = UniversalOptions::default();
     let trigger = sizes.size_ratio.map_or(usual.runs_trigger, |ratio| ratio as usize);
+    let space = sizes.space_percent_max.unwrap_or(usual.space_amplification_percent_max);
     Box::new(UniversalPicker::new(UniversalOptions {
         runs_trigger: trigger,
+        space_amplification_percent_max: space,
+        triggers: sizes.triggers,
         target_table_bytes: sizes.table_bytes,
         ..usual
     }))
@@ -194,6 +210,7 @@ fn fluid(sizes: &Sizes) -> Box<dyn CompactionPicker> {
     Box::new(FluidPicker::new(FluidOptions {
         inner_runs_max: inner.unwrap_or(usual.inner_runs_max),
         last_runs_max: last.unwrap_or(usual.last_runs_max),
+        triggers: sizes.triggers,
         base_level_bytes: sizes.memtable_bytes.saturating_mul(4).saturating_mul(ratio),
         target_table_bytes: sizes.table_bytes,
         ..usual

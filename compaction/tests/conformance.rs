@@ -253,30 +253,26 @@ fn triggers_beside_size_keep_the_laws() {
         vain_read_bytes: Some(1),
     };
     let each = [
-        TriggerOptions { tombstone_age_seconds_max: Some(0), ..none.clone() },
-        TriggerOptions { tombstone_percent_max: Some(0), ..none.clone() },
+        TriggerOptions { tombstone_age_seconds_max: Some(0), ..none },
+        TriggerOptions { tombstone_percent_max: Some(0), ..none },
         TriggerOptions { vain_read_bytes: Some(u64::MAX), ..none },
         all,
     ];
     for (seed, triggers) in (50..).step_by(10).zip(each) {
         for space_amplification_percent_max in [None, Some(10)] {
             let leveled = LeveledOptions {
-                triggers: triggers.clone(),
+                triggers,
                 space_amplification_percent_max,
                 ..LeveledOptions::for_table_bytes(1000)
             };
             check_picker(&LeveledPicker::new(leveled.clone()), seed, 40);
             check_picker(&HybridPicker::new(HybridOptions { tiered_levels: 2, leveled }), seed + 1, 40);
         }
-        let guards = GuardsOptions {
-            triggers: triggers.clone(),
-            target_table_bytes: 1000,
-            ..GuardsOptions::default()
-        };
+        let guards = GuardsOptions { triggers, target_table_bytes: 1000, ..GuardsOptions::default() };
         check_picker(&GuardsPicker::new(guards), seed + 2, 40);
-        let tiered = TieredOptions { triggers: triggers.clone(), ..TieredOptions::default() };
+        let tiered = TieredOptions { triggers, ..TieredOptions::default() };
         check_picker(&TieredPicker::new(tiered), seed + 3, 40);
-        let universal = UniversalOptions { triggers: triggers.clone(), ..UniversalOptions::default() };
+        let universal = UniversalOptions { triggers, ..UniversalOptions::default() };
         check_picker(&UniversalPicker::new(universal), seed + 4, 40);
         let fluid = FluidOptions { triggers, base_level_bytes: 5000, ..FluidOptions::default() };
         check_picker(&FluidPicker::new(fluid), seed + 5, 40);

@@ -11,24 +11,24 @@ use terrace_entry::SeqNo;
 
 /// Each policy that takes triggers, with small tables.
 fn pickers(triggers: &TriggerOptions) -> Vec<Box<dyn CompactionPicker>> {
-    let triggers = || triggers.clone();
-    let leveled = LeveledOptions { triggers: triggers(), ..LeveledOptions::for_table_bytes(1000) };
-    let guards = GuardsOptions { triggers: triggers(), target_table_bytes: 1000, ..GuardsOptions::default() };
+    let triggers = *triggers;
+    let leveled = LeveledOptions { triggers, ..LeveledOptions::for_table_bytes(1000) };
+    let guards = GuardsOptions { triggers, target_table_bytes: 1000, ..GuardsOptions::default() };
     let fluid = FluidOptions {
-        triggers: triggers(),
+        triggers,
         target_table_bytes: 1000,
         base_level_bytes: 16_000,
         ..FluidOptions::tiering(6)
     };
     // Without a bound for space: a merge of everything removes every tombstone.
     let tiered = TieredOptions {
-        triggers: triggers(),
+        triggers,
         small_run_bytes: 0,
         space_amplification_percent_max: u64::MAX,
         ..TieredOptions::default()
     };
     let universal = UniversalOptions {
-        triggers: triggers(),
+        triggers,
         space_amplification_percent_max: u64::MAX,
         ..UniversalOptions::default()
     };

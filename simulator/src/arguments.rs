@@ -1,7 +1,7 @@
 //! The options of the program.
 
 use lexopt::prelude::*;
-use terrace_compaction::Movement;
+use terrace_compaction::{Movement, TriggerOptions};
 use terrace_simulator::stock::{self, Make, Sizes};
 use terrace_simulator::{Experiment, Schedule, Study, Workload, bytes_from_text};
 use terrace_throttle::stock::{MakeThrottle, THROTTLES};
@@ -17,6 +17,10 @@ Usage: cargo xtask sim [OPTIONS]
   --ratio N         size ratio, merge width or trigger (default: the policy's own)
   --movement NAME   which table of `leveled` or `hybrid` goes down first: least-overlap, oldest, round-robin or most-tombstones
                     (default: least-overlap)
+  --tombstone-age SECONDS   deletes are gone within so long after their flush
+  --tombstone-percent N     the most tombstones in a table, in percent of its versions
+  --vain-read BYTES         of a table for each look-up that may read it in vain; `--reads` makes look-ups (these three not in windowed and fifo)
+  --space-percent N         the most bytes above the oldest run, in percent of its bytes, in leveled, hybrid, tiered and universal
   --inner-runs N    runs in a level of `fluid` that is not the last (default: as many as fit)
   --last-runs N     runs in its last level (default: 1)
   --value BYTES     of a value (default: 100)
@@ -32,6 +36,7 @@ Usage: cargo xtask sim [OPTIONS]
   --device BYTES    that the device reads and writes in a second (default: no limit)
   --jobs N          compactions at once, on a device with a limit (default: 4)
   --bits N          bits for each key in the filters (default: 10)
+  --reads N         look-ups for each write (default: 0)
   --samples N       points in time (default: 40)
   --flushes-max N   memtables in the data before it is scaled (default: 2000)
   --json FILE       writes a line of JSON for each point in time; `-` prints them
@@ -47,6 +52,8 @@ pub(crate) struct Arguments {
     table_bytes: Option<u64>,
     ratio: Option<u64>,
     movement: Movement,
+    triggers: TriggerOptions,
+    space_percent_max: Option<u64>,
     fluid_runs_max: (Option<usize>, Option<usize>),
     pub(crate) json: Option<String>,
     pub(crate) html: Option<String>,
@@ -60,6 +67,8 @@ impl Arguments {
             table_bytes: self.table_bytes.unwrap_or(usual.table_bytes),
             size_ratio: self.ratio,
             movement: self.movement,
+            triggers: self.triggers,
+            space_percent_max: self.space_percent_max,
             fluid_runs_max: self.fluid_runs_max,
             ..usual
         }
@@ -73,6 +82,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
     let (mut experiment, mut study) = (Experiment::default(), Study::default());
     let (mut table_bytes, mut ratio, mut fluid_runs_max) = (None, None, (None, None));
     let mut movement = Movement::default();
+    let (mut triggers, mut space_percent_max) = (TriggerOptions::default(), None);
     let (mut json, mut html) = (None, None);
     while let Some(argument) = parser.next()? {
         match argument {
@@ -81,6 +91,12 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
             Long("size") => experiment.data_bytes = parser.value()?.parse_with(bytes_from_text)?,
             Long("ratio") => ratio = Some(parser.value()?.parse_with(at_least_two)?),
             Long("movement") => movement = parser.value()?.parse_with(movement_name)?,
+            Long("tombstone-age") => triggers.tombstone_age_seconds_max = Some(parser.value()?.parse()?),
+            Long("tombstone-percent") => triggers.tombstone_percent_max = Some(parser.value()?.parse()?),
+            Long("vain-read") => {
+                triggers.vain_read_bytes = Some(parser.value()?.parse_with(bytes_from_text)?.max(1));
+            }
+            Long("space-percent") => space_percent_max = Some(parser.value()?.parse()?),
             Long("inner-runs") => fluid_runs_max.0 = Some(parser.value()?.parse()?),
             Long("last-runs") => fluid_runs_max.1 = Some(parser.value()?.parse()?),
             Long("value") => experiment.value_bytes = parser.value()?.parse_with(bytes_from_text)?,
@@ -105,6 +121,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
             }
             Long("jobs") => experiment.jobs = parser.value()?.parse()?,
             Long("bits") => experiment.filter_bits_per_key = parser.value()?.parse_with(amount)?,
+            Long("reads") => experiment.reads_per_write = parser.value()?.parse_with(amount)?,
             Long("samples") => experiment.samples = parser.value()?.parse()?,
             Long("flushes-max") => study.flushes_max = parser.value()?.parse()?,
             Long("json") => json = Some(parser.value()?.string()?),
@@ -132,6 +149,8 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
         table_bytes,
         ratio,
         movement,
+        triggers,
+        space_percent_max,
         fluid_runs_max,
         json,
         html,
@@ -196,6 +215,8 @@ mod tests {
             ["--ratio", "1"],
             ["--bits", "-1"],
             ["--movement", "up"],
+            ["--tombstone-age", "old"],
+            ["--reads", "-1"],
             ["--size", "x"],
         ] {
             assert!(parsed(&wrong).is_err(), "{wrong:?}");

@@ -10,10 +10,11 @@
 //! costs them is the stall time. The load is no part of it. Writers either come later when they were slowed, or keep to a [`Schedule`]: then what is due waits, is
 //! caught up with as fast as device and throttle allow, and how late each write was is measured.
 
-use terrace_compaction::{CompactionPicker, PickContext, Shape};
+use std::collections::BTreeMap;
+use terrace_compaction::{CompactionPicker, PickContext, Shape, TableId};
 use terrace_throttle::{Load, RampThrottle, Throttle};
 
-use crate::reads::{ReadCost, read_cost};
+use crate::reads::{ReadCost, count_vain_reads, read_cost};
 use crate::schedule::{Delays, Recorder, Schedule};
 use crate::tree::{Running, SimulateError, Tree};
 use crate::workload::{Flush, Stream, Workload};
@@ -45,6 +46,8 @@ pub struct Experiment {
     pub jobs: usize,
     /// Bits for each key in the filters.
     pub filter_bits_per_key: f64,
+    /// Look-ups for each write, of keys drawn as often as they are written. They cost no time; tables that they read in vain are told to the picker.
+    pub reads_per_write: f64,
     /// Whether outputs may be cut where tables of the next level end, as the engine does.
     pub align_outputs: bool,
     /// How many points in time are reported.
@@ -66,6 +69,7 @@ impl Default for Experiment {
             schedule: None,
             jobs: 4,
             filter_bits_per_key: 10.0,
+            reads_per_write: 0.0,
             align_outputs: true,
             samples: 40,
         }
@@ -126,6 +130,8 @@ pub struct Sample {
     pub space_amplification_max: f64,
     /// What reads cost.
     pub reads: ReadCost,
+    /// The age of the oldest tombstone, in seconds; 0 without any.
+    pub tombstone_seconds: f64,
     /// Bytes that wait to be merged, as the picker says; the greatest since the sample before.
     pub debt_bytes: u64,
     /// The time that writers lost to pressure so far, in seconds.
@@ -149,7 +155,8 @@ pub struct Outcome {
     pub samples: Vec<Sample>,
     /// Bytes that went to and fro while it was measured.
     pub measured: Traffic,
-    /// The mean of the samples while it was measured; of stalls, debt and `space_amplification_max` the greatest of all.
+    /// The mean of the samples while it was measured; of stalls, debt and `space_amplification_max` the greatest of all, of
+    /// `tombstone_seconds` that of those.
     pub mean: Sample,
     /// How late writes were that had a schedule.
     pub delays: Delays,
@@ -208,7 +215,7 @@ impl Experiment {
         let data = self.data_bytes.max(1) as f64;
         let mut stream = Stream::new(self.workload, entry_bytes, data, total, memtable);
         let tree = Tree::new(stream.keys.clone(), self.align_outputs);
-        let mut course = Course::new(self, (picker, throttle), tree);
+        let mut course = Course::new(self, (picker, throttle), tree, stream.popularity.clone());
         if self.load && self.workload.overwrites() {
             course.device = None;
             while let Some(flush) = stream.load() {
@@ -237,6 +244,10 @@ struct Course<'a> {
     picker: &'a dyn CompactionPicker,
     throttle: &'a dyn Throttle,
     tree: Tree,
+    /// For each class of keys its share of the reads.
+    popularity: Vec<f64>,
+    /// For each table how often it was read in vain so far.
+    vain_reads: BTreeMap<TableId, f64>,
     device: Option<f64>,
     running: Vec<(Running, f64)>,
     /// Bytes of the outputs of running tasks.
@@ -267,12 +278,15 @@ impl<'a> Course<'a> {
         experiment: &'a Experiment,
         (picker, throttle): (&'a dyn CompactionPicker, &'a dyn Throttle),
         tree: Tree,
+        popularity: Vec<f64>,
     ) -> Self {
         Course {
             experiment,
             picker,
             throttle,
             tree,
+            popularity,
+            vain_reads: BTreeMap::new(),
             device: experiment.device_bytes_per_second.filter(|bytes| *bytes > 0.0),
             running: Vec::new(),
             running_bytes: 0,
@@ -347,6 +361,7 @@ impl<'a> Course<'a> {
             space_amplification: bytes as f64 / live,
             space_amplification_max: self.space_bytes_max.max(bytes) as f64 / live,
             reads: read_cost(&self.tree, stream, self.experiment.filter_bits_per_key),
+            tombstone_seconds: self.tombstone_seconds(),
             debt_bytes: self.debt_bytes_max,
             stalled_seconds: self.stalled_seconds,
             stopped_seconds: self.stopped_seconds,
@@ -363,10 +378,25 @@ impl<'a> Course<'a> {
         self.traffic.user_bytes += flush.user_bytes;
         let now = self.now_unix_seconds();
         self.traffic.flushed_bytes += self.tree.flush(flush.pieces, now) as f64;
+        self.read(flush.user_bytes);
         match self.device {
             None => self.settle(),
             Some(_) => self.start_tasks(self.experiment.jobs.max(1)).map(drop),
         }
+    }
+
+    /// Looks keys up in the tree as it is after a flush, as many as there were writes for it.
+    fn read(&mut self, user_bytes: f64) {
+        let lookups = user_bytes / self.experiment.entry_bytes() as f64 * self.experiment.reads_per_write;
+        if lookups > 0.0 {
+            let bits = self.experiment.filter_bits_per_key;
+            count_vain_reads(&self.tree, &self.popularity, bits, lookups, &mut self.vain_reads);
+        }
+    }
+
+    fn tombstone_seconds(&self) -> f64 {
+        let oldest = self.tree.shape.tables().filter_map(|(_, table)| table.oldest_tombstone()).min();
+        oldest.map_or(0.0, |oldest| self.now_unix_seconds().saturating_sub(oldest) as f64)
     }
 
     /// The tree's clock, by which tables have ages; a policy has none of its own.
@@ -480,7 +510,10 @@ impl<'a> Course<'a> {
     fn finish(&mut self, running: Running) -> Result<(), SimulateError> {
         self.running_bytes -= running.written_bytes;
         self.merged_inputs_bytes += running.read_bytes as f64;
-        self.tree.finish(running)
+        self.tree.finish(running)?;
+        // A table that was given another place keeps its count, as in the engine.
+        self.vain_reads.retain(|id, _| self.tree.contents.contains_key(id));
+        Ok(())
     }
 
     /// Starts tasks up to `jobs` in all; how many. Those that only give tables another place are done at once.
@@ -493,6 +526,7 @@ impl<'a> Course<'a> {
                 busy: self.tree.busy.clone(),
                 now_unix_seconds,
                 tasks_max: wanted,
+                vain_reads: self.vain_reads.iter().map(|(id, reads)| (*id, *reads as u64)).collect(),
                 ..PickContext::default()
             };
             let plan = self.picker.pick(&self.tree.shape, &context);
@@ -553,6 +587,7 @@ fn mean(samples: &[Sample], from: usize) -> Sample {
             absent_reads: of(|sample| sample.reads.absent_reads),
             present_reads: of(|sample| sample.reads.present_reads),
         },
+        tombstone_seconds: measured.iter().map(|sample| sample.tombstone_seconds).fold(0.0, f64::max),
         debt_bytes: samples.iter().map(|sample| sample.debt_bytes).max().unwrap_or(0),
         ..last
     }

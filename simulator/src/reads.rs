@@ -4,6 +4,9 @@
 //! each at most one table covers the key. When it holds the key it is read and the look-up ends, else it is read if the filter errs. Whether a
 //! run holds a key is taken to be independent of whether the others do.
 
+use std::collections::BTreeMap;
+use terrace_compaction::TableId;
+
 use crate::content::{SPACE, position};
 use crate::tree::Tree;
 use crate::workload::Stream;
@@ -57,6 +60,39 @@ pub(crate) fn read_cost(tree: &Tree, stream: &Stream, bits_per_key: f64) -> Read
         }
     }
     cost
+}
+
+/// Counts how often each table is read in vain by so many look-ups of keys that are there, of each class its share of them.
+pub(crate) fn count_vain_reads(
+    tree: &Tree,
+    popularity: &[f64],
+    bits_per_key: f64,
+    lookups: f64,
+    counts: &mut BTreeMap<TableId, f64>,
+) {
+    let passes = filter_false_positives(bits_per_key);
+    // For each class the chance that the look-up has not found the key yet, whichever key it is.
+    let mut searching = vec![1.0; popularity.len()];
+    for (_, run) in tree.shape.runs() {
+        let mut found = vec![0.0; popularity.len()];
+        for table in &run.tables {
+            let Some(held) = tree.contents.get(&table.id) else { continue };
+            let width = (position(&table.largest_key) - position(&table.smallest_key)) as f64 + 1.0;
+            let share = width / SPACE;
+            let mut in_vain = 0.0;
+            for (class, held) in held.iter().enumerate() {
+                let holds = held.values + held.tombstones;
+                in_vain += popularity[class] * searching[class] * share * (1.0 - holds).max(0.0) * passes;
+                found[class] += share * holds;
+            }
+            if in_vain > 0.0 {
+                *counts.entry(table.id).or_default() += in_vain * lookups;
+            }
+        }
+        for (searching, found) in searching.iter_mut().zip(found) {
+            *searching *= (1.0 - found).max(0.0);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -107,7 +107,9 @@ const ROWS_MAX: usize = 12;
 #[must_use]
 pub fn course(report: &Report) -> String {
     let mut text = format!("{}\n\n", heading(report));
-    let head = ["written", "time", "write", "space", "peak", "runs", "absent", "present", "debt", "stalled"];
+    let head = [
+        "written", "time", "write", "space", "peak", "runs", "absent", "present", "oldest", "debt", "stalled",
+    ];
     let samples = &report.findings.simulated.samples;
     let rows = samples.iter().skip((samples.len() - 1) % step(samples)).step_by(step(samples));
     text += &row(&head.map(str::to_owned));
@@ -121,7 +123,7 @@ fn step(samples: &[Sample]) -> usize {
     samples.len().div_ceil(ROWS_MAX).max(1)
 }
 
-fn cells(sample: &Sample) -> [String; 10] {
+fn cells(sample: &Sample) -> [String; 11] {
     [
         bytes_text(sample.user_bytes),
         seconds_text(sample.seconds),
@@ -131,6 +133,7 @@ fn cells(sample: &Sample) -> [String; 10] {
         format!("{:.1}", sample.reads.runs),
         format!("{:.4}", sample.reads.absent_reads),
         format!("{:.4}", sample.reads.present_reads),
+        seconds_text(sample.tombstone_seconds),
         bytes_text(sample.debt_bytes as f64),
         seconds_text(sample.stalled_seconds),
     ]
@@ -151,7 +154,7 @@ pub fn summary(reports: &[Report]) -> String {
     let pickers = width(|report| &report.findings.simulated.picker, "picker");
     let workloads = width(|report| report.study.experiment.workload.name(), "workload");
     let mut text = format!("{:<pickers$} {:<workloads$} ", "picker", "workload");
-    let head = ["write", "space", "peak", "runs", "absent", "present", "debt", "stalled"];
+    let head = ["write", "space", "peak", "runs", "absent", "present", "oldest", "debt", "stalled"];
     text += &row(&head.map(str::to_owned));
     for report in reports {
         let Findings { simulated, write_amplification, reads, .. } = &report.findings;
@@ -205,6 +208,7 @@ write    bytes written to tables for each byte that users wrote, the log not cou
 space    bytes of tables for each byte of live data; peak: at most, with the outputs of running merges
 runs     sorted runs that a range read opens
 absent   tables that a look-up reads for a key that is not there, with filters; present: for one that is
+oldest   age of the oldest tombstone, at most
 debt     bytes that wait to be merged, at most; stalled: time that writers lost to pressure
 ";
 
@@ -250,6 +254,7 @@ fn fields(sample: &Sample) -> String {
         ("runs", sample.reads.runs),
         ("absent_reads", sample.reads.absent_reads),
         ("present_reads", sample.reads.present_reads),
+        ("tombstone_seconds", sample.tombstone_seconds),
         ("debt_bytes", sample.debt_bytes as f64),
         ("stalled_seconds", sample.stalled_seconds),
         ("stopped_seconds", sample.stopped_seconds),

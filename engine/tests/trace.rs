@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use terrace::{Clock, Db, Error, Executor, SimClock, SimExecutor, TraceOptions};
+use terrace::{Clock, Db, Error, Executor, SimClock, SimExecutor, TraceOptions, WhenBusy};
 use terrace_trace::{Header, Operation, Record, Report, TraceReader};
 use terrace_vfs::{Fault, FaultRule, FaultVfs, MemVfs, Operation as FileOperation, Vfs};
 
@@ -99,6 +99,25 @@ fn every_operation_is_recorded_with_its_sizes_and_its_place() -> Result<(), Erro
     // The same key is the same hash; in another keyspace it is another.
     assert_eq!(records[2].key_hash, records[6].key_hash);
     assert_ne!(records[2].key_hash, records[9].key_hash);
+    Ok(())
+}
+
+#[test]
+fn a_write_that_is_refused_is_not_recorded() -> Result<(), Error> {
+    let bench = Bench::new();
+    bench.db.start_trace(TRACE, TraceOptions::default())?;
+    // Nothing is flushed, so memory runs out.
+    let (mut written, mut refused) = (0, 0);
+    for number in 0..2_000 {
+        match bench.db.put_with(key(number), [7; 100], WhenBusy::Refuse) {
+            Ok(()) => written += 1,
+            Err(Error::Busy { .. }) => refused += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    assert!(written > 0 && refused > 0, "{written} and {refused}");
+    let summary = bench.db.stop_trace()?;
+    assert_eq!((summary.operations, summary.dropped), (written, 0));
     Ok(())
 }
 

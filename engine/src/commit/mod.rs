@@ -175,10 +175,11 @@ impl<P: Parts> Shared<P> {
         if ops.count() == 0 && durability != Durability::Synced {
             return Ok(());
         }
+        self.slow_down(&ops, how.when_busy)?;
+        // After a throttle may have refused it, and before anybody can read it: a trace holds a write that was not refused, and before its reads.
         if self.tracer.is_on() {
             self.trace_write(&ops);
         }
-        self.slow_down(&ops, how.when_busy)?;
         if !keeps || durability == Durability::Off {
             let written = self.join(ops, Durability::Off);
             self.note_unlogged();

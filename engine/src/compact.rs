@@ -82,18 +82,19 @@ impl<P: Parts> Shared<P> {
 
     fn start(self: &Arc<Self>, tree: &Arc<Tree<P>>, version: &Arc<Version<P>>, task: Task) {
         tracing::debug!(keyspace = %tree.name, reason = %task.reason, inputs = task.inputs.len(), "compaction begins");
-        let (tree, version) = (Arc::clone(tree), Arc::clone(version));
+        let lane = lane_of(&version.shape, &task);
+        let (tree, mut version) = (Arc::clone(tree), Some(Arc::clone(version)));
         let mut merge: Option<Merge<P>> = None;
         let started = self.clock.now();
         let mut worked = Duration::ZERO;
-        self.spawn(lane_of(&version.shape, &task), move |shared| {
-            if shared.is_ending() || tree.is_removed() {
-                merge = None;
+        self.spawn(lane, move |shared| {
+            let Some(inputs) = version.as_ref().filter(|_| !shared.is_ending() && !tree.is_removed()) else {
+                (merge, version) = (None, None);
                 shared.finish_task(&tree, &task);
                 return Ok(Step::Done);
-            }
+            };
             let begun = shared.clock.now();
-            let stepped = shared.step_task(&tree, &version, &task, &mut merge);
+            let stepped = shared.step_task(&tree, inputs, &task, &mut merge);
             let took = shared.clock.now().saturating_sub(begun);
             worked += took;
             bump(&shared.counters.compaction_nanos, took.as_nanos() as u64);
@@ -102,12 +103,14 @@ impl<P: Parts> Shared<P> {
                     bump(&shared.counters.merged_nanos, worked.as_nanos() as u64);
                     let took = shared.clock.now().saturating_sub(started);
                     shared.counters.task_micros.record(took.as_micros() as u64);
+                    // Let go of first: what is obsolete now is in the trash before the tree counts as at rest.
+                    (merge, version) = (None, None);
                     shared.finish_task(&tree, &task);
                     Ok(Step::Done)
                 }
                 Ok(step) => Ok(step),
                 Err(error) => {
-                    merge = None;
+                    (merge, version) = (None, None);
                     let error = shared.fail(error);
                     shared.finish_task(&tree, &task);
                     Err(error)

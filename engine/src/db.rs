@@ -223,7 +223,8 @@ impl<P: Parts> Engine<P> {
         Ok(())
     }
 
-    /// Waits until there is nothing left to flush or to compact.
+    /// Waits until there is nothing left to flush or to compact, and the files that this made obsolete are removed. It does not wait for files that
+    /// an iterator reads still.
     ///
     /// # Errors
     ///
@@ -343,10 +344,11 @@ impl<P: Parts> Shared<P> {
     }
 
     fn is_idle(&self) -> bool {
-        self.trees.load().values().all(|tree| {
+        let at_rest = self.trees.load().values().all(|tree| {
             let work = tree.work();
             tree.view().sealed.is_empty() && !work.flushing && work.compactions == 0
-        })
+        });
+        at_rest && self.trash.is_empty()
     }
 
     pub(crate) fn close(self: &Arc<Self>) -> Result<()> {

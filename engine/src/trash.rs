@@ -17,8 +17,15 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct Trash {
     vfs: Arc<dyn Vfs>,
     executor: Arc<dyn Executor>,
-    paths: Mutex<Vec<PathBuf>>,
+    bin: Mutex<Bin>,
     ghosts: Mutex<Ghosts>,
+}
+
+#[derive(Debug, Default)]
+struct Bin {
+    paths: Vec<PathBuf>,
+    /// Taken out of `paths` and being removed.
+    removing: usize,
 }
 
 /// Obsolete tables whose files may be there still, or again after a power cut (see `origin.rs`).
@@ -40,7 +47,7 @@ struct Ghost {
 
 impl Trash {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, executor: Arc<dyn Executor>) -> Arc<Self> {
-        Arc::new(Trash { vfs, executor, paths: Mutex::default(), ghosts: Mutex::default() })
+        Arc::new(Trash { vfs, executor, bin: Mutex::default(), ghosts: Mutex::default() })
     }
 
     pub(crate) fn throw(self: &Arc<Self>, path: PathBuf) {
@@ -49,10 +56,10 @@ impl Trash {
         {
             ghost.let_go = true;
         }
-        let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
-        paths.push(path);
-        let first = paths.len() == 1;
-        drop(paths);
+        let mut bin = self.bin();
+        bin.paths.push(path);
+        let first = bin.paths.len() == 1;
+        drop(bin);
         if first {
             let trash = Arc::clone(self);
             self.executor.spawn(Lane::Maintenance, Box::new(move || trash.empty_one()));
@@ -61,8 +68,10 @@ impl Trash {
 
     /// One file a step: on some systems the removal of a large file takes milliseconds.
     fn empty_one(&self) -> Step {
-        let path = self.paths.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let Some(path) = path else { return Step::Done };
+        let mut bin = self.bin();
+        let Some(path) = bin.paths.pop() else { return Step::Done };
+        bin.removing += 1;
+        drop(bin);
         // What is not removed is an orphan now and goes at the next open. A file system from outside may even panic: the rest of the
         // trash is still to be emptied, here or at close.
         match catch_unwind(AssertUnwindSafe(|| self.vfs.remove(&path))) {
@@ -77,7 +86,21 @@ impl Trash {
             Ok(Err(error)) => tracing::warn!(%error, "an obsolete file was not removed"),
             Err(_) => tracing::warn!(path = %path.display(), "the removal of an obsolete file panicked"),
         }
+        self.bin().removing -= 1;
+        if self.is_empty() {
+            self.executor.notify();
+        }
         Step::Again
+    }
+
+    /// Whether every file that was thrown away so far is removed, or could not be. What somebody reads still was not thrown away yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        let bin = self.bin();
+        bin.paths.is_empty() && bin.removing == 0
+    }
+
+    fn bin(&self) -> MutexGuard<'_, Bin> {
+        self.bin.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ghosts(&self) -> MutexGuard<'_, Ghosts> {

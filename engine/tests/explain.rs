@@ -1,8 +1,10 @@
 //! What the database says of its compaction: what runs, what is next and why, why a table is left alone, and what holds space.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use terrace::{Clock, Db, Executor, Pause, SimClock, SimExecutor, TableColour, TableId, TableState};
+use terrace::{
+    Clock, Db, Executor, Job, Lane, Pause, SimClock, SimExecutor, Step, TableColour, TableId, TableState,
+};
 use terrace_compaction::{LeveledOptions, LeveledPicker, TieredOptions, TieredPicker};
 use terrace_vfs::{MemVfs, Vfs};
 
@@ -207,6 +209,97 @@ fn snapshots_and_iterators_that_hold_space_are_named() {
     let files = db.explain_compaction().unwrap().files;
     assert_eq!((files.read_tables, files.waiting_tables, files.waiting_bytes), (0, 1, before));
     while executor.run_one() {}
+    assert_eq!(db.explain_compaction().unwrap().files, Default::default());
+}
+
+#[test]
+fn a_database_at_rest_has_removed_what_nobody_reads() {
+    for by_hand in [true, false] {
+        let Paused { db, .. } = paused();
+        (0..20).for_each(|round| flush(&db, round));
+        if by_hand {
+            db.compact().unwrap();
+        }
+        db.wait_for_background().unwrap();
+        assert!(db.stats().compactions > 0);
+        assert_eq!(db.explain_compaction().unwrap().files, Default::default());
+    }
+}
+
+/// Keeps every job that is done, as a thread does for a moment.
+#[derive(Debug)]
+struct Hoarder {
+    executor: SimExecutor,
+    done: Arc<Hoard>,
+}
+
+#[derive(Default)]
+struct Hoard(Mutex<Vec<Job>>);
+
+impl std::fmt::Debug for Hoard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hoard")
+    }
+}
+
+impl Executor for Hoarder {
+    fn spawn(&self, lane: Lane, job: Job) {
+        let (mut job, done) = (Some(job), Arc::clone(&self.done));
+        let step = move || {
+            let step = job.as_mut().map_or(Step::Done, |job| job());
+            if step == Step::Done {
+                done.0.lock().unwrap().extend(job.take());
+            }
+            step
+        };
+        self.executor.spawn(lane, Box::new(step));
+    }
+
+    fn wait(&self, ready: &dyn Fn() -> bool) {
+        self.executor.wait(ready);
+    }
+
+    fn notify(&self) {
+        self.executor.notify();
+    }
+
+    fn stop(&self) {
+        self.executor.stop();
+    }
+}
+
+#[test]
+fn a_merge_lets_go_of_its_inputs_before_the_database_is_at_rest() {
+    let clock = Arc::new(SimClock::new());
+    let executor = SimExecutor::new(1, Arc::clone(&clock) as Arc<dyn Clock>);
+    let done = Arc::new(Hoard::default());
+    let db = BoxedDb::builder("/db")
+        .vfs(Arc::new(MemVfs::new()) as Arc<dyn Vfs>)
+        .clock(clock as Arc<dyn Clock>)
+        .executor(Arc::new(Hoarder { executor, done: Arc::clone(&done) }))
+        .open()
+        .unwrap();
+    (0..3).for_each(|round| flush(&db, round));
+    db.compact().unwrap();
+    db.wait_for_background().unwrap();
+    assert!(db.stats().compactions > 0 && !done.0.lock().unwrap().is_empty());
+    assert_eq!(db.explain_compaction().unwrap().files, Default::default());
+    done.0.lock().unwrap().clear();
+}
+
+#[test]
+fn what_an_iterator_reads_is_not_waited_for() {
+    let Paused { db, .. } = paused();
+    flush(&db, 0);
+    let mut iter = db.iter();
+    assert!(iter.next().is_some());
+    flush(&db, 1);
+    db.compact().unwrap();
+    db.wait_for_background().unwrap();
+    let files = db.explain_compaction().unwrap().files;
+    assert_eq!((files.read_tables, files.waiting_tables), (1, 0));
+    drop(iter);
+    db.wait_for_background().unwrap();
     assert_eq!(db.explain_compaction().unwrap().files, Default::default());
 }
 

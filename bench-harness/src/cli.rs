@@ -3,7 +3,7 @@
 //! One command has five jobs: combinations of parts on real data in this process (`plan`); the matrix of combinations (`matrix`) and a
 //! comparison with others (`versus`), each store in processes of its own; and, as the child of these, one store's workloads (`plan`), or one
 //! of the processes of a kill (`kill`).
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
+#![expect(clippy::print_stderr, reason = "a command line program")]
 
 pub(crate) mod options;
 mod plan;
@@ -12,6 +12,7 @@ pub(crate) mod work;
 
 use crate::kill;
 use crate::matrix;
+use crate::report;
 use crate::store::StoreFactory;
 use crate::versus;
 use options::Options;
@@ -23,7 +24,7 @@ pub fn main(factories: &[Box<dyn StoreFactory>]) -> ExitCode {
     let options = match Options::parse(lexopt::Parser::from_env()) {
         Ok(Some(options)) => options,
         Ok(None) => {
-            print!("{}", options::help());
+            report::print(&options::help());
             return ExitCode::SUCCESS;
         }
         Err(error) => {

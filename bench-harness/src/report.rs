@@ -9,8 +9,19 @@ pub use row::{Cell, Provenance, Row, durability_note};
 pub use table::render;
 
 use crate::workload::BenchError;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
+
+/// Prints to standard output. When nobody reads it any more, as behind `| head`, the process ends, quietly and in good order.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        // As a failed `print!` does; whoever reads half a table should know.
+        Err(error) => panic!("standard output: {error}"),
+    }
+}
 
 /// Appends rows to a file of JSON lines, making it when there is none.
 ///

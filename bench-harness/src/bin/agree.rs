@@ -1,6 +1,6 @@
 //! The command behind `cargo xtask agree`: loads a real engine, simulates the same, and compares. What exactly, tells `terrace_bench::agree`.
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
+#![expect(clippy::print_stderr, reason = "a command line program")]
 #![expect(clippy::disallowed_methods, reason = "a tool beside the database: it removes what it has loaded")]
 
 use lexopt::prelude::*;
@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use terrace_bench::agree::{Load, agree};
+use terrace_bench::report;
 use terrace_compaction::stock::{self, Make};
 
 const HELP: &str = "\
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     let done = parse(lexopt::Parser::from_env()).map_err(|error| error.to_string()).and_then(|arguments| {
         match arguments {
             None => {
-                print!("{HELP}");
+                report::print(HELP);
                 Ok(())
             }
             Some(arguments) => run(&arguments),
@@ -87,11 +88,11 @@ fn named(names: &str) -> Result<Vec<(&'static str, Make)>, String> {
 
 fn run(arguments: &Arguments) -> Result<(), String> {
     let Load { keys, overwrites, memtable_bytes, .. } = arguments.load;
-    println!("{keys} keys, each overwritten {overwrites} times, memtables of {memtable_bytes} bytes\n");
-    println!(
-        "{:<10} {:>8} {:>9} {:>7}  {:>8} {:>9} {:>7} {:>8}",
+    report::print(&format!(
+        "{keys} keys, each overwritten {overwrites} times, memtables of {memtable_bytes} bytes\n\n\
+         {:<10} {:>8} {:>9} {:>7}  {:>8} {:>9} {:>7} {:>8}\n",
         "picker", "write", "simulated", "ratio", "space", "simulated", "ratio", "seconds"
-    );
+    ));
     let mut apart = Vec::new();
     for (name, make) in &arguments.pickers {
         let begun = Instant::now();
@@ -102,14 +103,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         let agreed = agreed.map_err(|error| format!("{name}: {error}"))?;
         removed.map_err(|error| format!("{}: {error}", folder.display()))?;
         let [write, space] = agreed.ratios();
-        println!(
-            "{name:<10} {:>8.2} {:>9.2} {write:>7.3}  {:>8.3} {:>9.3} {space:>7.3} {:>8.0}",
+        report::print(&format!(
+            "{name:<10} {:>8.2} {:>9.2} {write:>7.3}  {:>8.3} {:>9.3} {space:>7.3} {:>8.0}\n",
             agreed.real.write_amplification,
             agreed.simulated.write_amplification,
             agreed.real.space_amplification,
             agreed.simulated.space_amplification,
             begun.elapsed().as_secs_f64()
-        );
+        ));
         if agreed.deviation() > DEVIATION_MAX {
             apart.push(*name);
         }

@@ -3,10 +3,10 @@
 //! The kill comes in the midst of the writes; a second child opens what is left and looks up every record that was acknowledged. This
 //! tells process-safe from not; that a synced store survives the loss of power it can not tell (but see the column "of raw sync": whoever is
 //! faster than the disk does not sync).
-#![expect(clippy::print_stdout, reason = "a command line program")]
 
 use super::{Records, child, holds, kill_after, open};
 use crate::cli::options::Options;
+use crate::report;
 use crate::store::{Durability, Parts, StoreError, StoreFactory};
 use std::path::Path;
 use std::process::Stdio;
@@ -95,6 +95,6 @@ pub(crate) fn count_after_kill(
         Ok(())
     });
     let closed = counted.and_then(|()| store.close());
-    println!("{there}");
+    report::print(&format!("{there}\n"));
     closed.map_err(|error: StoreError| error.to_string())
 }

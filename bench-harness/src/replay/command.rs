@@ -1,5 +1,5 @@
 //! The command line: `cargo xtask replay --help`.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
+#![expect(clippy::print_stderr, reason = "a command line program")]
 #![expect(clippy::disallowed_methods, reason = "reads a trace, and makes the folders in which stores live")]
 
 use super::{Pace, Replay};
@@ -109,7 +109,7 @@ pub fn main(factories: &[Box<dyn StoreFactory>]) -> ExitCode {
     let options = match parse(lexopt::Parser::from_env()) {
         Ok(Some(options)) => options,
         Ok(None) => {
-            print!("{HELP}");
+            report::print(HELP);
             return ExitCode::SUCCESS;
         }
         Err(error) => {
@@ -145,7 +145,7 @@ fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) -> Result<(),
         }
         let row = one(factory, options, replay, &progress)?;
         if prints_json(options) {
-            println!("{}", row.json_line());
+            report::print(&format!("{}\n", row.json_line()));
         } else if let Some(json) = &options.json {
             report::append_json_lines(json, std::slice::from_ref(&row)).map_err(|error| error.to_string())?;
         }
@@ -153,9 +153,14 @@ fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) -> Result<(),
     }
     if !prints_json(options) {
         let machine = Machine::this();
-        println!("{}, {} cores, {}; every look-up was checked", machine.processor, machine.cores, machine.os);
-        println!("{}", report::durability_note(options.durability));
-        print!("{}", report::render(&rows, options.width));
+        report::print(&format!(
+            "{}, {} cores, {}; every look-up was checked\n{}\n{}",
+            machine.processor,
+            machine.cores,
+            machine.os,
+            report::durability_note(options.durability),
+            report::render(&rows, options.width)
+        ));
     }
     Ok(())
 }
@@ -165,15 +170,16 @@ fn prints_json(options: &Options) -> bool {
 }
 
 fn introduce(replay: &Replay) {
-    println!(
-        "{} operations, sampled at {:.4}, {} left out when it was taken; {} keys are loaded before",
+    report::print(&format!(
+        "{} operations, sampled at {:.4}, {} left out when it was taken; {} keys are loaded before\n",
         replay.len(),
         replay.rate,
         replay.report.dropped,
         replay.initial_keys()
-    );
+    ));
     if replay.report.ended.is_none() {
-        println!("the trace was not ended in good order ({} bytes of a torn tail)", replay.report.torn_bytes);
+        let torn = replay.report.torn_bytes;
+        report::print(&format!("the trace was not ended in good order ({torn} bytes of a torn tail)\n"));
     }
 }
 

@@ -17,7 +17,7 @@ use crate::meter::{self, Latency, Progress, Usage};
 use crate::random::{Rng, mix};
 use crate::runs::Stage;
 use crate::store::{Direction, Store};
-use crate::workload::{BenchError, Config, Outcome};
+use crate::workload::{BenchError, Config, Need, Outcome};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
@@ -29,10 +29,20 @@ pub(crate) const STAGES: [Stage; 3] = [
         name: "data-load",
         what: "Puts each pair of the file, one by one, in its order.",
         writes: true,
-        kills: false,
+        needs: Need::Nothing,
     },
-    Stage { name: "data-read", what: "Looks up keys of the file, uniformly.", writes: false, kills: false },
-    Stage { name: "data-scan", what: "Reads everything by ascending key.", writes: false, kills: false },
+    Stage {
+        name: "data-read",
+        what: "Looks up keys of the file, uniformly.",
+        writes: false,
+        needs: Need::Nothing,
+    },
+    Stage {
+        name: "data-scan",
+        what: "Reads everything by ascending key.",
+        writes: false,
+        needs: Need::Nothing,
+    },
 ];
 
 /// Most keys of a sample, and most bytes of theirs.
@@ -267,6 +277,8 @@ fn outcome(
         stall: None,
         background_ops: 0,
         live_bytes: 0,
+        warm: false,
+        input_table_bytes: None,
     }
 }
 

@@ -3,7 +3,6 @@
 //! Each run is a process of its own ([`crate::runs`]). Medians are shown, with 95 % confidence intervals where there are several repetitions, and
 //! for each workload the Pareto front over throughput, p99.9, the three amplifications and peak memory: whoever wants something else than
 //! what is on the front gives something up and gets nothing for it, on this work and machine.
-#![expect(clippy::print_stdout, reason = "a command line program")]
 
 mod page;
 mod pareto;
@@ -62,7 +61,7 @@ pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) ->
     let chosen: Vec<Parts> = options.selection.choose(&all)?.into_iter().map(|index| all[index]).collect();
     let contenders = contenders(&chosen);
     if options.list {
-        contenders.iter().for_each(|contender| println!("{}", contender.name));
+        contenders.iter().for_each(|contender| report::print(&format!("{}\n", contender.name)));
         return Ok(());
     }
     // Before anything runs, so that a file with a fault in it costs no time.
@@ -77,8 +76,7 @@ pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) ->
         runs::write(html, &page::render(&results, &standings, &heading, options.repetitions()))?;
     }
     if !options.prints_json() {
-        println!("{heading}\n");
-        print!("{}", table::render(&results, &standings, options));
+        report::print(&format!("{heading}\n\n{}", table::render(&results, &standings, options)));
     }
     Ok(())
 }
@@ -150,9 +148,10 @@ fn heading(options: &Options, given: Option<&dyn Given>) -> Heading {
         (
             "memory",
             format!(
-                "memtable {} MiB, block cache {} MiB, filters of {} bits a key",
+                "memtable {} MiB, block cache {} MiB{}, filters of {} bits a key",
                 settings.memtable_bytes >> 20,
                 settings.cache_bytes >> 20,
+                if config.warm { " (warm: all was read once before a workload that reads)" } else { "" },
                 settings.filter_bits_per_key
             ),
         ),

@@ -203,6 +203,8 @@ impl Replay {
             stats,
             background_ops: 0,
             live_bytes: self.live_bytes,
+            warm: false,
+            input_table_bytes: None,
         })
     }
 

@@ -8,8 +8,9 @@
 pub(crate) mod results;
 
 use crate::cli::options::Options;
+use crate::report;
 use crate::store::Parts;
-use crate::workload::Workload;
+use crate::workload::{Need, Workload};
 use results::Results;
 use serde_json::Value;
 use std::io::Write;
@@ -48,8 +49,8 @@ pub(crate) struct Stage {
     pub(crate) what: &'static str,
     /// Whether its figures depend on writes.
     pub(crate) writes: bool,
-    /// Whether a store whose log keeps nothing has no row of it.
-    pub(crate) kills: bool,
+    /// What a store must have to have a row of it.
+    pub(crate) needs: Need,
 }
 
 impl From<Workload> for Stage {
@@ -58,7 +59,7 @@ impl From<Workload> for Stage {
             name: workload.name(),
             what: workload.what(),
             writes: !workload.only_reads(),
-            kills: workload.kills(),
+            needs: workload.needs(),
         }
     }
 }
@@ -130,7 +131,7 @@ fn rows_of(mut command: Command, stages: &[Stage], contender: &Contender) -> Res
     let rows = parse(&output.stdout)?;
     let expected: Vec<_> = stages
         .iter()
-        .filter(|stage| contender.parts.log_keeps || !stage.kills)
+        .filter(|stage| stage.needs.is_met_by(&contender.parts))
         .map(|stage| stage.name)
         .collect();
     let seen: Vec<_> = rows.iter().filter_map(|row| row["workload"].as_str()).collect();
@@ -159,10 +160,11 @@ fn append(options: &Options, name: &str, repetition: u64, rows: &[Value]) -> Res
 pub(crate) fn append_lines(options: &Options, lines: &[Value]) -> Result<(), String> {
     let Some(path) = &options.json else { return Ok(()) };
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    let written = match options.prints_json() {
-        true => std::io::stdout().write_all(text.as_bytes()),
-        false => open_to_append(path).and_then(|mut file| file.write_all(text.as_bytes())),
-    };
+    if options.prints_json() {
+        report::print(&text);
+        return Ok(());
+    }
+    let written = open_to_append(path).and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| format!("{}: {error}", path.display()))
 }
 

@@ -73,6 +73,10 @@ pub struct StoreStats {
     pub file_bytes_read: Option<u64>,
     /// Bytes of files in the database's folder now.
     pub file_bytes_held: Option<u64>,
+    /// Tables that hold its content now, as far as it is not in memory alone.
+    pub tables: Option<u64>,
+    /// Their bytes.
+    pub table_bytes: Option<u64>,
     /// File bytes written per byte accepted.
     pub write_amp: Option<f64>,
     /// Sorted runs that one look-up may have to ask, now.
@@ -177,6 +181,10 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// Filter bits for each key.
     pub filter_bits_per_key: u32,
+    /// Threads for flushes and compactions, where a store can be told.
+    pub background_threads: usize,
+    /// So many levels, from the youngest on, are not compressed: they are rewritten soonest.
+    pub uncompressed_levels: usize,
     /// What terrace's writers pay while compaction is behind: a stock throttle by its name. Other stores have ways of their own.
     pub throttle: &'static str,
     /// How fast terrace's compaction may go: a stock limiter by its name, and its rate in bytes a second.
@@ -189,6 +197,8 @@ impl Settings {
         memtable_bytes: 64 << 20,
         cache_bytes: 64 << 20,
         filter_bits_per_key: 10,
+        background_threads: 2,
+        uncompressed_levels: 2,
         throttle: "ramp",
         limiter: None,
     };

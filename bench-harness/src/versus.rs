@@ -1,7 +1,7 @@
 //! Comparisons: terrace and other stores under the same work, each run in a process of its own.
 //!
 //! Medians are shown with the lowest and highest run beside them. Before anything is measured each store is killed once ([`kill::check`]).
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
+#![expect(clippy::print_stderr, reason = "a command line program")]
 
 mod page;
 mod ratios;
@@ -29,7 +29,7 @@ pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) ->
     let all: Vec<Parts> = factories.iter().map(|factory| factory.parts()).collect();
     let contenders = contenders(options, versus, &all)?;
     if options.list {
-        contenders.iter().for_each(|contender| println!("{}", contender.name));
+        contenders.iter().for_each(|contender| report::print(&format!("{}\n", contender.name)));
         return Ok(());
     }
     let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
@@ -48,8 +48,7 @@ pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) ->
         runs::write(html, &page::render(&results, &heading))?;
     }
     if !options.prints_json() {
-        println!("{heading}\n");
-        print!("{}", table::render(&results, options.width));
+        report::print(&format!("{heading}\n\n{}", table::render(&results, options.width)));
     }
     Ok(())
 }
@@ -82,7 +81,7 @@ fn heading(options: &Options) -> String {
     let (config, settings, machine) = (&options.config, &options.settings, Machine::this());
     format!(
         "{}, {} cores, {}\n{}\n{} records, keys of {} bytes, values of {} bytes ({} of it compressible), {} threads, {} operations\n\
-         memtable {} MiB, cache {} MiB, filters of {} bits a key, compression {} where there is any\n\
+         memtable {} MiB, cache {} MiB{}, filters of {} bits a key, compression {} where there is any\n\
          {} runs of each in processes of their own, interleaved; medians; every value read was checked, every store gone through after writing",
         machine.processor,
         machine.cores,
@@ -96,6 +95,7 @@ fn heading(options: &Options) -> String {
         config.ops,
         settings.memtable_bytes >> 20,
         settings.cache_bytes >> 20,
+        if config.warm { " (warm: all was read once before a workload that reads)" } else { "" },
         settings.filter_bits_per_key,
         options.selection.compression(),
         options.repetitions(),

@@ -15,14 +15,16 @@
 //! skew of the loaded count while the count grows. `mixgraph` is described in [`crate::mixgraph`].
 
 mod client;
+mod prepare;
 mod run;
 
 use crate::mixgraph::{self, HotRanges};
 use crate::random::{Rng, Shuffle, Zipf};
 use crate::record::{KEY_BYTES_MIN, RecordShape, VALUE_BYTES_MIN};
-use crate::store::{Direction, Durability};
+use crate::store::{Direction, Durability, Parts, Settings};
 
-pub use run::{BenchError, Outcome, Session, check_all, load, run};
+pub use prepare::load;
+pub use run::{BenchError, Outcome, Session, check_all, run};
 
 /// One thing done to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +139,7 @@ workloads! {
     Overwrite "overwrite" "Writes existing records again, uniformly."
     ReadRandom "read-random" "Looks up existing records, uniformly."
     ReadMissing "read-missing" "Looks up keys that lie between the existing ones."
+    ReadMemtable "read-memtable" "Looks up existing records, uniformly, in a store that has written no table: as many as fill half of the memtable at most."
     ReadHot "read-hot" "Looks up existing records, zipfian."
     Seek "seek" "Positions at an existing record and reads it."
     SeekNext10 "seek-next10" "Positions at an existing record and reads ten more."
@@ -151,6 +154,7 @@ workloads! {
     YcsbF "ycsb-f" "50 % reads, 50 % read-modify-writes, zipfian."
     MixGraph "mixgraph" "83 % reads, 14 % updates, 3 % scans by hot key ranges, values of mixed lengths: the model of FAST'20."
     ReadWhileWriting "read-while-writing" "Uniform reads while one further thread overwrites."
+    Compact "compact" "Merges a run of all records and three younger ones into one, compressed on all levels, by one background thread; MB/s are keys and values that go in."
     OpenAfterKill "open-after-kill" "Opens what a killed process left in its log, and reads one record; five times. A record counts each time."
 }
 
@@ -168,12 +172,46 @@ impl Workload {
     /// Whether it leaves the store as it found it.
     pub fn only_reads(self) -> bool {
         let mix = self.mix();
-        !self.has_background_writer() && mix.update + mix.insert + mix.read_modify_write + mix.delete == 0
+        let writes = mix.update + mix.insert + mix.read_modify_write + mix.delete > 0;
+        !writes && !self.has_background_writer() && self != Self::Compact
+    }
+
+    /// Whether it reads, be it among other things.
+    pub fn reads(self) -> bool {
+        let mix = self.mix();
+        mix.read + mix.missing + mix.scan + mix.read_modify_write > 0 || self.whole_scan().is_some()
+    }
+
+    /// Whether it runs on a store that is loaded and at rest, and leaves it so for the next workload.
+    pub fn shares_store(self) -> bool {
+        self.only_reads() && self != Self::ReadMemtable
+    }
+
+    /// What a store must have for it.
+    pub fn needs(self) -> Need {
+        match self {
+            Self::OpenAfterKill => Need::Log,
+            Self::Compact => Need::Tables,
+            _ => Need::Nothing,
+        }
+    }
+
+    /// The settings of a store that it runs on, where these are asked for.
+    pub fn settings(self, asked: Settings) -> Settings {
+        match self {
+            Self::Compact => Settings { background_threads: 1, uncompressed_levels: 0, ..asked },
+            _ => asked,
+        }
     }
 
     /// Whether it takes a process that can be killed. Only the command line has one: [`Session::new`] and [`run`] refuse it.
     pub fn kills(self) -> bool {
         self == Self::OpenAfterKill
+    }
+
+    /// Whether it ranges over more than one key, be it among other things.
+    fn scans(self) -> bool {
+        self.mix().scan > 0 || self.whole_scan().is_some()
     }
 
     fn has_background_writer(self) -> bool {
@@ -196,12 +234,14 @@ impl Workload {
                 Mix { choice: Shuffled, insert: 100, ..NOTHING }
             }
             Self::Overwrite => Mix { choice: Uniform, update: 100, ..NOTHING },
-            Self::ReadRandom | Self::ReadWhileWriting => Mix { choice: Uniform, read: 100, ..NOTHING },
+            Self::ReadRandom | Self::ReadMemtable | Self::ReadWhileWriting => {
+                Mix { choice: Uniform, read: 100, ..NOTHING }
+            }
             Self::ReadMissing => Mix { choice: Uniform, missing: 100, ..NOTHING },
             Self::ReadHot | Self::YcsbC => Mix { choice: Zipfian, read: 100, ..NOTHING },
             Self::Seek => Mix { choice: Uniform, scan: 100, scan_max: 1, scan_fixed: true, ..NOTHING },
             Self::SeekNext10 => Mix { choice: Uniform, scan: 100, scan_max: 11, scan_fixed: true, ..NOTHING },
-            Self::ScanForward | Self::ScanBackward | Self::OpenAfterKill => NOTHING,
+            Self::ScanForward | Self::ScanBackward | Self::Compact | Self::OpenAfterKill => NOTHING,
             Self::Delete => Mix { choice: Shuffled, delete: 100, ..NOTHING },
             Self::YcsbA => Mix { choice: Zipfian, read: 50, update: 50, ..NOTHING },
             Self::YcsbB => Mix { choice: Zipfian, read: 95, update: 5, ..NOTHING },
@@ -211,6 +251,37 @@ impl Workload {
                 Mix { choice: HotRanges, read: 83, update: 14, scan: 3, scan_mixed: true, ..NOTHING }
             }
             Self::YcsbF => Mix { choice: Zipfian, read: 50, read_modify_write: 50, ..NOTHING },
+        }
+    }
+}
+
+/// What a workload asks of a store. One that has it not has no row of the workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing but that it is a store.
+    Nothing,
+    /// A log that keeps what is written.
+    Log,
+    /// Tables that can be merged.
+    Tables,
+}
+
+impl Need {
+    /// Whether a store of these parts has it.
+    pub fn is_met_by(self, parts: &Parts) -> bool {
+        match self {
+            Need::Nothing => true,
+            Need::Log => parts.log_keeps,
+            Need::Tables => parts.table != "-",
+        }
+    }
+
+    /// Why a store that has it not has no row.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Need::Nothing => "it needs nothing",
+            Need::Log => "its log keeps nothing",
+            Need::Tables => "it has no tables",
         }
     }
 }
@@ -234,6 +305,10 @@ pub struct Config {
     pub durability: Durability,
     /// Records of one batch in `fill-batch` and in unmeasured loads.
     pub batch_records: u64,
+    /// The memtable of the store under test, which says how many records are in it in `read-memtable`.
+    pub memtable_bytes: usize,
+    /// Whether a workload that reads begins when everything was read once ([`run`]).
+    pub warm: bool,
     /// Bytes of the keys and values that are in the log in `open-after-kill`, to one record.
     pub log_bytes: u64,
     /// Seed of the loaded records and their order.
@@ -253,6 +328,8 @@ impl Default for Config {
             threads: 1,
             durability: Durability::PageCache,
             batch_records: 100,
+            memtable_bytes: Settings::STOCK.memtable_bytes,
+            warm: false,
             log_bytes: 32_000_000,
             load_seed: 1,
             run_seed: 2,
@@ -261,6 +338,22 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Records of the loaded store for this workload.
+    pub fn records_for(&self, workload: Workload) -> u64 {
+        match workload {
+            Workload::ReadMemtable => self.records.min(self.half_memtable()).max(u64::from(self.threads)),
+            _ => self.records,
+        }
+    }
+
+    /// As many records as fill half of the memtable, whatever it takes beside a record.
+    fn half_memtable(&self) -> u64 {
+        /// More than a skip list's tower, a hash index's slot or an entry of a tree with the links of a version.
+        const BESIDE_RECORD_BYTES: usize = 64;
+        let bytes_each = self.key_bytes + self.value_bytes + BESIDE_RECORD_BYTES;
+        (self.memtable_bytes / 2 / bytes_each) as u64
+    }
+
     /// The records, all of one length.
     pub(crate) fn shape(&self) -> RecordShape {
         RecordShape {

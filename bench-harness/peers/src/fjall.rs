@@ -6,7 +6,7 @@
 
 use crate::peer::{Counted, Peer, named, pause};
 use crate::scan::each;
-use crate::{BACKGROUND_THREADS, BLOCK_BYTES, NO_PARTS};
+use crate::{BLOCK_BYTES, NO_PARTS};
 use ::fjall::config::{
     BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
 };
@@ -47,10 +47,11 @@ impl StoreFactory for FjallFactory {
     fn open(&self, dir: &Path, settings: &Settings) -> StoreResult<Box<dyn Store>> {
         let builder = Database::builder(dir)
             .cache_size(settings.cache_bytes as u64)
-            .worker_threads(BACKGROUND_THREADS as usize);
+            .worker_threads(settings.background_threads);
         let db = named("open", builder.open())?;
         let deep = if self.lz4 { CompressionType::Lz4 } else { CompressionType::None };
-        let compression = CompressionPolicy::new([CompressionType::None, CompressionType::None, deep]);
+        let none = vec![CompressionType::None; settings.uncompressed_levels];
+        let compression = CompressionPolicy::new([none, vec![deep]].concat());
         let bits = settings.filter_bits_per_key as f32;
         let filter = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(bits));
         let options = || {
@@ -158,6 +159,10 @@ impl Peer for FjallStore {
 
     fn compact(&self) -> StoreResult<()> {
         named("compact", self.data.major_compact())
+    }
+
+    fn tables(&self) -> Option<(u64, u64)> {
+        Some((self.data.table_count() as u64, self.data.disk_space()))
     }
 
     fn close(self) -> StoreResult<()> {

@@ -138,6 +138,12 @@ impl Peer for LevelStore {
         self.db.compact(None);
         Ok(())
     }
+
+    fn tables(&self) -> Option<(u64, u64)> {
+        let tables = self.db.property("leveldb.sstables").ok()?;
+        let sizes: Vec<f64> = tables.lines().filter_map(table_bytes).collect();
+        Some((sizes.len() as u64, sizes.iter().sum::<f64>() as u64))
+    }
 }
 
 /// Whether a level is so large that a compaction is due, by the list of all tables (`--- level 1 ---`, then ` 7:2117['a' .. 'b']`).
@@ -152,9 +158,7 @@ fn debt(tables: &str) -> bool {
                 deeper => bytes >= L1_BYTES * 10f64.powi(deeper - 1),
             };
             (level, count, bytes) = (next, 0, 0.0);
-        } else if let Some(size) =
-            line.split_once(':').and_then(|(_, rest)| rest.split('[').next()?.parse::<f64>().ok())
-        {
+        } else if let Some(size) = table_bytes(line) {
             count += 1;
             bytes += size;
         }
@@ -162,9 +166,14 @@ fn debt(tables: &str) -> bool {
     due
 }
 
+/// The size of a table, from its line in the list of all.
+fn table_bytes(line: &str) -> Option<f64> {
+    line.split_once(':').and_then(|(_, rest)| rest.split('[').next()?.parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::debt;
+    use super::{debt, table_bytes};
 
     #[test]
     fn debt_is_read_from_the_list_of_tables() {
@@ -177,5 +186,7 @@ mod tests {
         assert!(debt(&(level(0, &[]) + &level(1, &[5_000_000, 6_000_000]))));
         assert!(!debt(&(level(0, &[]) + &level(1, &[]) + &level(2, &[99_000_000]))));
         assert!(debt(&(level(1, &[]) + &level(2, &[109_000_000]))));
+        let sizes: Vec<f64> = level(1, &[7, 12]).lines().filter_map(table_bytes).collect();
+        assert_eq!(sizes, [7.0, 12.0]);
     }
 }

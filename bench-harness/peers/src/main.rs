@@ -61,9 +61,5 @@ const NO_PARTS: Parts = Parts {
 #[cfg(feature = "rocksdb")]
 const MEMTABLES_MAX: i32 = 4;
 
-/// Threads for flushes and compactions, as terrace's default.
-#[cfg(any(feature = "rocksdb", feature = "fjall"))]
-const BACKGROUND_THREADS: i32 = 2;
-
 #[cfg(any(feature = "rocksdb", feature = "fjall", feature = "leveldb"))]
 const BLOCK_BYTES: u32 = 4096;

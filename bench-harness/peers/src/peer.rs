@@ -35,6 +35,11 @@ pub(crate) trait Peer: Send + Sync {
         Ok(())
     }
 
+    /// How many tables there are, and their bytes; nothing where there are none or none can be told.
+    fn tables(&self) -> Option<(u64, u64)> {
+        None
+    }
+
     fn close(self) -> StoreResult<()>
     where
         Self: Sized,
@@ -97,7 +102,8 @@ impl<P: Peer> Store for Counted<P> {
     }
 
     fn stats(&self) -> StoreStats {
-        self.tally.stats()
+        let (tables, table_bytes) = self.peer.tables().unzip();
+        StoreStats { tables, table_bytes, ..self.tally.stats() }
     }
 
     fn close(self: Box<Self>) -> StoreResult<()> {

@@ -5,10 +5,10 @@
 
 use crate::peer::{Counted, Peer, named};
 use crate::scan::{Position, from_position};
-use crate::{BACKGROUND_THREADS, BLOCK_BYTES, MEMTABLES_MAX, NO_PARTS};
+use crate::{BLOCK_BYTES, MEMTABLES_MAX, NO_PARTS};
 use ::rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompressionType, DBRawIterator, Options, ReadOptions,
-    WaitForCompactOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, BottommostLevelCompaction, Cache, CompactOptions, DB, DBCompressionType, DBRawIterator,
+    Options, ReadOptions, WaitForCompactOptions, WriteBatch, WriteOptions,
 };
 use std::path::Path;
 use terrace_bench::store::{
@@ -53,11 +53,11 @@ impl StoreFactory for RocksFactory {
         options.set_block_based_table_factory(&table);
         options.set_write_buffer_size(settings.memtable_bytes);
         options.set_max_write_buffer_number(MEMTABLES_MAX);
-        options.set_max_background_jobs(BACKGROUND_THREADS);
+        options.set_max_background_jobs(settings.background_threads as i32);
         options.set_target_file_size_base(settings.memtable_bytes.min(64 << 20) as u64);
         let deep = if self.lz4 { DBCompressionType::Lz4 } else { DBCompressionType::None };
         let mut levels = [deep; LEVELS];
-        levels[..2].fill(DBCompressionType::None);
+        levels[..settings.uncompressed_levels.min(LEVELS)].fill(DBCompressionType::None);
         options.set_compression_per_level(&levels);
         Ok(Counted::store(RocksStore { db: named("open", DB::open(&options, dir))? }))
     }
@@ -147,8 +147,16 @@ impl Peer for RocksStore {
     }
 
     fn compact(&self) -> StoreResult<()> {
-        self.db.compact_range(None::<&[u8]>, None::<&[u8]>);
+        // By default it leaves the last level alone where nothing has to go.
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
+        self.db.compact_range_opt(None::<&[u8]>, None::<&[u8]>, &options);
         Ok(())
+    }
+
+    fn tables(&self) -> Option<(u64, u64)> {
+        let files = self.db.live_files().ok()?;
+        Some((files.len() as u64, files.iter().map(|file| file.size as u64).sum()))
     }
 
     fn close(self) -> StoreResult<()> {

@@ -83,6 +83,7 @@ impl Options {
                 "against" => versus.against = list(&mut parser)?,
                 "repeat" => options.repetitions = Some(parser.value()?.parse::<u64>()?.max(1)),
                 "html" => options.html = Some(parser.value()?.into()),
+                "warm" => config.warm = true,
                 "in-process" => options.in_process = true,
                 "heading" => (options.heading, options.quiet) = (Some(parser.value()?.string()?), false),
                 "no-kill-check" => versus.kill_check = false,
@@ -129,6 +130,7 @@ impl Options {
             _ => 64,
         };
         options.settings.memtable_bytes = mebibytes(memtable_mib.unwrap_or(default_mib))?;
+        options.config.memtable_bytes = options.settings.memtable_bytes;
         Ok(Some(options))
     }
 
@@ -147,6 +149,9 @@ impl Options {
     pub(crate) fn child_arguments(&self, parts: &Parts, repetition: u64) -> Vec<String> {
         let Config { records, ops, key_bytes, value_bytes, compressible, threads, .. } = &self.config;
         let mut arguments = vec!["--quiet".to_owned(), "--in-process".to_owned()];
+        if self.config.warm {
+            arguments.push("--warm".to_owned());
+        }
         let mut add = |name: &str, value: &dyn std::fmt::Display| {
             arguments.extend([format!("--{name}"), value.to_string()]);
         };
@@ -246,6 +251,9 @@ What to run:
   --value BYTES        length of values (100)
   --compressible SHARE share of a value that compresses away (0.5)
   --threads N          clients (1)
+  --warm               before a workload that reads, and outside of all figures, each record is read once, and if the workload scans
+                       the whole store is gone through once; without it, it begins with what the cache holds after a load, or after
+                       the workload before
   --batch N            records of one batch in loads and fill-batch (100)
   --durability NAME    none, page-cache (default), synced
   --log-mb N           megabytes of records before the kill in open-after-kill (32). They are replayed as far as they are in no table
@@ -368,6 +376,7 @@ pub(crate) mod tests {
             "--dir",
             "d",
             "--quiet",
+            "--warm",
         ];
         let options = parse(&[&given[..], &["--against", "x"]].concat()).expect("valid");
         let parts = parts("b", "q", "x");

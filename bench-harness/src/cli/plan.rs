@@ -24,7 +24,7 @@ pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) ->
     let chosen = options.selection.choose(&all)?;
     if options.list {
         for index in &chosen {
-            println!("{}", name(&all[*index]));
+            report::print(&format!("{}\n", name(&all[*index])));
         }
         return Ok(());
     }
@@ -48,7 +48,7 @@ pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) ->
             _ => vec![live(factory, options, data.as_ref(), &progress)?],
         };
         if options.prints_json() {
-            added.iter().for_each(|row| println!("{}", row.json_line()));
+            added.iter().for_each(|row| report::print(&format!("{}\n", row.json_line())));
         } else if let Some(json) = &options.json {
             report::append_json_lines(json, &added).map_err(|error| error.to_string())?;
         }
@@ -58,10 +58,16 @@ pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) ->
         return Ok(());
     }
     let machine = Machine::this();
-    println!("{}, {} cores, {}; every value read was checked", machine.processor, machine.cores, machine.os);
-    println!("{}", report::durability_note(options.config.durability));
-    print!("{}", report::render(&rows, options.width));
-    println!("\n{} rows in {:.1} s, all answers right", rows.len(), begun.elapsed().as_secs_f64());
+    report::print(&format!(
+        "{}, {} cores, {}; every value read was checked\n{}\n{}\n{} rows in {:.1} s, all answers right\n",
+        machine.processor,
+        machine.cores,
+        machine.os,
+        report::durability_note(options.config.durability),
+        report::render(&rows, options.width),
+        rows.len(),
+        begun.elapsed().as_secs_f64()
+    ));
     Ok(())
 }
 
@@ -76,12 +82,12 @@ fn collect(options: &Options) -> Result<RealData, String> {
     if options.prints_json() {
         return Ok(data);
     }
-    println!(
-        "real data: {} records, {:.1} MB of keys and values, from {}",
+    report::print(&format!(
+        "real data: {} records, {:.1} MB of keys and values, from {}\n",
         data.len(),
         data.bytes() as f64 / 1e6,
         data.origin
-    );
+    ));
     Ok(data)
 }
 
@@ -138,7 +144,7 @@ fn run_given(
 }
 
 /// Runs workloads one after the other. One that only reads may go on with the store that the last one left clean; any other gets a
-/// fresh one.
+/// fresh one. No row of those that need what the store has not.
 fn run_workloads(
     factory: &dyn StoreFactory,
     options: &Options,
@@ -148,11 +154,16 @@ fn run_workloads(
     let mut rows = Vec::new();
     let mut clean: Option<Loaded> = None;
     for workload in workloads {
-        if workload.kills() {
-            rows.extend(open_after_kill(factory, options, *workload, progress)?);
+        if !workload.needs().is_met_by(&factory.parts()) {
+            let (name, why) = (name(&factory.parts()), workload.needs().reason());
+            eprintln!("{name}: no {}, for {why}", workload.name());
             continue;
         }
-        if !workload.only_reads()
+        if workload.kills() {
+            rows.push(open_after_kill(factory, options, *workload, progress)?);
+            continue;
+        }
+        if !workload.shares_store()
             && let Some(loaded) = clean.take()
         {
             loaded.end(factory)?;
@@ -162,7 +173,7 @@ fn run_workloads(
             None => Loaded::new(factory, options, *workload, progress)?,
         };
         rows.push(loaded.measure(factory, options, *workload, progress)?);
-        if workload.only_reads() {
+        if workload.shares_store() {
             clean = Some(loaded);
         } else {
             loaded.end(factory)?;
@@ -174,17 +185,13 @@ fn run_workloads(
     Ok(rows)
 }
 
-/// Kills processes over folders of their own and measures how long it takes to open these; no row of a store that keeps nothing.
+/// Kills processes over folders of their own and measures how long it takes to open these.
 fn open_after_kill(
     factory: &dyn StoreFactory,
     options: &Options,
     workload: Workload,
     progress: &Progress,
-) -> Result<Option<Row>, String> {
-    if !factory.parts().log_keeps {
-        eprintln!("{}: no {}, for its log keeps nothing", name(&factory.parts()), workload.name());
-        return Ok(None);
-    }
+) -> Result<Row, String> {
     let options = &reopen::options(options).map_err(|error| error.to_string())?;
     let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
     let mut opened = Vec::new();
@@ -199,7 +206,7 @@ fn open_after_kill(
     }
     progress.end();
     let outcome = reopen::outcome(options, &opened);
-    Ok(Some(provenance(factory, options).workload_row(workload, &options.config, &outcome)))
+    Ok(provenance(factory, options).workload_row(workload, &options.config, &outcome))
 }
 
 /// An open store with what is known of its content.
@@ -219,7 +226,8 @@ impl Loaded {
         let mut session = Session::new(&options.config, workload).map_err(|error| error.to_string())?;
         let folder = Folder::new(options)?;
         let keep = |error| folder.keep(factory, &error);
-        let store = factory.open(&folder.path, &options.settings).map_err(|error| keep(error.into()))?;
+        let settings = workload.settings(options.settings);
+        let store = factory.open(&folder.path, &settings).map_err(|error| keep(error.into()))?;
         if !workload.fills() {
             workload::load(&mut session, &*store, progress).map_err(keep)?;
         }
@@ -235,7 +243,7 @@ impl Loaded {
     ) -> Result<Row, String> {
         let config = &options.config;
         let synced = config.durability == Durability::Synced || workload == Workload::FillSync;
-        let writes = synced && !workload.only_reads();
+        let writes = synced && !workload.only_reads() && workload != Workload::Compact;
         // The disk's own figure just before and just after: it drifts.
         let mut raw = if writes { Some(self.folder.raw_sync(config)?) } else { None };
         let outcome = workload::run(&mut self.session, &*self.store, workload, progress)
@@ -243,7 +251,9 @@ impl Loaded {
         if let Some(raw) = &mut raw {
             raw.merge(&self.folder.raw_sync(config)?);
         }
-        let mut row = provenance(factory, options).workload_row(workload, config, &outcome);
+        let mut provenance = provenance(factory, options);
+        provenance.settings = workload.settings(options.settings);
+        let mut row = provenance.workload_row(workload, config, &outcome);
         let (_, bytes) = self.folder.bytes()?;
         row.space(bytes, outcome.live_bytes);
         if let Some(raw) = raw {

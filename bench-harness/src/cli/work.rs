@@ -47,6 +47,7 @@ const VERSUS_WORKLOADS: &[Workload] = &[
     Workload::FillRandom,
     Workload::FillSequential,
     Workload::FillBatch,
+    Workload::ReadMemtable,
     Workload::ReadRandom,
     Workload::ReadMissing,
     Workload::ReadHot,
@@ -61,6 +62,7 @@ const VERSUS_WORKLOADS: &[Workload] = &[
     Workload::YcsbF,
     Workload::MixGraph,
     Workload::ReadWhileWriting,
+    Workload::Compact,
     Workload::OpenAfterKill,
 ];
 

@@ -6,7 +6,7 @@ use crate::meter::Progress;
 use crate::replay::{Pace, Replay};
 use crate::runs::Stage;
 use crate::store::Store;
-use crate::workload::{BenchError, Config, Outcome};
+use crate::workload::{BenchError, Config, Need, Outcome};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub(crate) const STAGES: [Stage; 1] = [Stage {
     name: "trace",
     what: "Does what a trace says was asked of a database, as fast as it goes.",
     writes: true,
-    kills: false,
+    needs: Need::Nothing,
 }];
 
 /// A trace that can be read.

@@ -94,6 +94,8 @@ pub(crate) fn outcome(options: &Options, opened: &[Opened]) -> Outcome {
         stall: None,
         background_ops: 0,
         live_bytes,
+        warm: false,
+        input_table_bytes: None,
     }
 }
 

@@ -165,6 +165,9 @@ impl Provenance {
         row.label_value("memtable_bytes", memtable_bytes, "memtable size", mebibytes(memtable_bytes));
         row.label_value("cache_bytes", cache_bytes, "cache size", mebibytes(cache_bytes));
         row.label_count("filter_bits_per_key", "filter bits", u64::from(self.settings.filter_bits_per_key));
+        let Settings { background_threads, uncompressed_levels, .. } = self.settings;
+        row.label_count("background_threads", "background threads", background_threads as u64);
+        row.label_count("uncompressed_levels", "uncompressed levels", uncompressed_levels as u64);
         row.label("throttle", "throttle", self.settings.throttle);
         if let Some((name, bytes_per_second)) = self.settings.limiter {
             row.label("limiter", "limiter", name);
@@ -179,7 +182,7 @@ impl Provenance {
     pub fn workload_row(&self, workload: Workload, config: &Config, outcome: &Outcome) -> Row {
         let mut row = self.begin(workload.name());
         row.label_count("threads", "threads", u64::from(config.threads));
-        row.label_count("records", "records", config.records);
+        row.label_count("records", "records", config.records_for(workload));
         row.label_count("key_bytes", "key bytes", config.key_bytes as u64);
         row.label_count("value_bytes", "value bytes", config.value_bytes as u64);
         let compressible = config.compressible;
@@ -187,6 +190,7 @@ impl Provenance {
         row.label_count("load_seed", "load seed", config.load_seed);
         row.label_count("run_seed", "run seed", config.run_seed);
         row.field("batch_records", config.batch_records);
+        row.label_value("warm", outcome.warm, "warm", if outcome.warm { "yes" } else { "no" });
         self.end(&mut row);
         measured(&mut row, outcome);
         row
@@ -255,6 +259,14 @@ fn measured(row: &mut Row, outcome: &Outcome) {
     row.figure("drain_ms", "drain ms", millis(Some(outcome.drain)));
     row.figure("stall_ms", "stall ms", millis(outcome.stall));
     stats_and_usage(row, &outcome.stats, &outcome.usage);
+    if let Some(bytes) = outcome.input_table_bytes {
+        row.field("input_table_bytes", bytes);
+        row.figure(
+            "input_table_megabytes_per_second",
+            "table MB/s",
+            Cell::Float(bytes as f64 / seconds / 1e6, 1),
+        );
+    }
     row.field("background_ops", outcome.background_ops);
     if outcome.background_ops > 0 {
         // Readers may be fast because the writer beside them is slow: both figures belong together.

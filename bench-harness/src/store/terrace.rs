@@ -133,8 +133,9 @@ impl<M: MemTable> StoreFactory for TerraceFactory<M> {
             log_preallocate_bytes: defaults.log_preallocate_bytes.min(memtable_bytes as u64),
             filter: self.filter.map(|id| FilterOptions { id, bits_per_key }),
             log: self.log,
-            // The levels that are rewritten soonest stay uncompressed, as in the engine's defaults.
-            compression: vec![Compression::None, Compression::None, self.compression],
+            background_threads: settings.background_threads,
+            compression: [vec![Compression::None; settings.uncompressed_levels], vec![self.compression]]
+                .concat(),
             ..defaults
         };
         let picker = (self.picker)(&sizes(&options));
@@ -243,6 +244,8 @@ impl<P: terrace::Parts> Store for TerraceStore<P> {
             // Reads of blocks that the cache did not have are not counted in bytes.
             file_bytes_read: None,
             file_bytes_held: Some(stats.table_bytes + stats.live_log_bytes),
+            tables: Some(stats.tables),
+            table_bytes: Some(stats.table_bytes),
             write_amp: (stats.user_bytes > 0).then(|| written as f64 / stats.user_bytes as f64),
             read_amp: (stats.gets > 0).then(|| stats.read_amplification()),
             space_amp: (stats.tables > 0).then_some(stats.space_amplification),
@@ -264,10 +267,10 @@ mod tests {
     use crate::lifecycle::{self, LifeOptions};
     use crate::meter::Progress;
     use crate::realdata::RealData;
-    use crate::workload::{Config, Session, Workload, load, run};
+    use crate::workload::{BenchError, Config, Outcome, Session, Workload, load, run};
     use std::collections::BTreeSet;
 
-    const SMALL: Settings = Settings { memtable_bytes: 16 << 10, cache_bytes: 1 << 20, ..Settings::STOCK };
+    const SMALL: Settings = Settings { memtable_bytes: 64 << 10, cache_bytes: 1 << 20, ..Settings::STOCK };
 
     #[test]
     fn every_combination_is_there_once_and_the_stock_one_first() {
@@ -317,16 +320,104 @@ mod tests {
         let factory = &factories()[0];
         for workload in Workload::ALL.iter().filter(|workload| !workload.kills()) {
             let dir = tempfile::tempdir().expect("a temporary folder");
-            let config = Config { records: 1_000, ops: 1_000, threads: 3, ..Config::default() };
+            let config = Config {
+                records: 4_000,
+                ops: 1_000,
+                threads: 3,
+                memtable_bytes: SMALL.memtable_bytes,
+                warm: true,
+                ..Config::default()
+            };
             let progress = Progress::new(true);
-            let store = factory.open(dir.path(), &SMALL).expect("an empty folder can be opened");
+            let store =
+                factory.open(dir.path(), &workload.settings(SMALL)).expect("an empty folder can be opened");
             let mut session = Session::new(&config, *workload).expect("the sizes go together");
             if !workload.fills() {
                 load(&mut session, &*store, &progress).expect("a load succeeds");
             }
             let outcome = run(&mut session, &*store, *workload, &progress);
-            outcome.unwrap_or_else(|error| panic!("{}: {error}", workload.name()));
+            let outcome = outcome.unwrap_or_else(|error| panic!("{}: {error}", workload.name()));
+            let in_tables = *workload != Workload::ReadMemtable;
+            assert_eq!(
+                outcome.stats.tables.is_some_and(|tables| tables > 0),
+                in_tables,
+                "{}",
+                workload.name()
+            );
             store.close().expect("a healthy store closes");
         }
+    }
+
+    /// What a workload meets on each memtable, with small values too, which take the most beside themselves.
+    fn on_each_memtable(
+        workload: Workload,
+        config: &Config,
+        memtable_bytes: usize,
+        check: impl Fn(&str, Outcome),
+    ) {
+        let settings = workload.settings(Settings { memtable_bytes, ..SMALL });
+        let factories = factories();
+        let stock = factories[0].parts();
+        let alike = |parts: &Parts| Parts { memtable: stock.memtable, ..*parts } == stock;
+        for factory in factories.iter().filter(|factory| alike(&factory.parts())) {
+            for value_bytes in [20, 400] {
+                let dir = tempfile::tempdir().expect("a temporary folder");
+                let config = Config { value_bytes, memtable_bytes, ..config.clone() };
+                let store = factory.open(dir.path(), &settings).expect("an empty folder can be opened");
+                let progress = Progress::new(true);
+                let mut session = Session::new(&config, workload).expect("the sizes go together");
+                let loaded = load(&mut session, &*store, &progress);
+                let outcome = loaded.and_then(|()| run(&mut session, &*store, workload, &progress));
+                let name = format!("{} with {value_bytes}", factory.parts().memtable);
+                check(&name, outcome.unwrap_or_else(|error| panic!("{name}: {error}")));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_read_from_a_memtable_is_in_one_whatever_memtable_it_is() {
+        let config = Config { records: 1_000_000, ops: 100, ..Config::default() };
+        on_each_memtable(Workload::ReadMemtable, &config, 1 << 20, |name, outcome| {
+            assert_eq!(outcome.stats.tables, Some(0), "{name}");
+        });
+    }
+
+    #[test]
+    fn records_that_were_to_stay_in_the_memtable_and_did_not_are_an_error() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = factories()[0].open(dir.path(), &SMALL).expect("an empty folder can be opened");
+        let config = Config { records: 20_000, ..Config::default() };
+        let mut session = Session::new(&config, Workload::ReadMemtable).expect("the sizes go together");
+        let loaded = load(&mut session, &*store, &Progress::new(true)).and_then(|()| {
+            // A sealed memtable may wait for its flush.
+            store.wait_idle()?;
+            run(&mut session, &*store, Workload::ReadMemtable, &Progress::new(true)).map(drop)
+        });
+        assert!(matches!(loaded, Err(BenchError::Config(_))), "{loaded:?}");
+    }
+
+    #[test]
+    fn a_compaction_reads_a_run_of_all_records_and_younger_ones_and_writes_one() {
+        let config = Config { records: 10_000, threads: 2, ..Config::default() };
+        on_each_memtable(Workload::Compact, &config, 4 << 20, |name, outcome| {
+            assert_eq!((outcome.ops, outcome.records), (1, 13_000), "{name}");
+            let (input, left) = (outcome.input_table_bytes, outcome.stats.table_bytes);
+            assert!(
+                input.zip(left).is_some_and(|(input, left)| input > left + left / 5),
+                "{name}: {outcome:?}"
+            );
+        });
+    }
+
+    #[test]
+    fn a_compaction_that_finds_nothing_to_do_is_no_figure() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = factories()[0].open(dir.path(), &SMALL).expect("an empty folder can be opened");
+        let mut session = Session::new(&Config { records: 4_000, ..Config::default() }, Workload::Compact)
+            .expect("the sizes go together");
+        load(&mut session, &*store, &Progress::new(true)).expect("a load succeeds");
+        store.compact().expect("a healthy store compacts");
+        let again = run(&mut session, &*store, Workload::Compact, &Progress::new(true));
+        assert!(matches!(again, Err(BenchError::Config(_))), "{again:?}");
     }
 }

@@ -1,7 +1,6 @@
 //! Runs a workload against a store: threads, meters, progress, and the outcome.
 //!
-//! A measured run begins in a known state. After an unmeasured load the store is flushed and its background work has come to rest, for a
-//! store with debts would pay them while something else is measured. After a measured run that wrote, the time to come to rest again is
+//! A measured run begins in a known state (`prepare.rs`). After a measured run that wrote, the time to come to rest again is
 //! reported apart from the run's own, and amplifications are read at rest. What whole scans saw is confirmed by a checked pass after all clocks
 //! have stopped.
 
@@ -12,6 +11,7 @@ use crate::random::{Rng, Shuffle, Zipf};
 use crate::record::RecordShape;
 use crate::store::{Direction, Durability, Store, StoreError, StoreStats};
 use crate::workload::client::{Client, Done, Pass};
+use crate::workload::prepare;
 use crate::workload::{Choice, Config, Op, Source, Workload};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -88,18 +88,26 @@ pub struct Outcome {
     pub background_ops: u64,
     /// Bytes of the keys and values that are there after the run.
     pub live_bytes: u64,
+    /// Whether everything was read once before the run.
+    pub warm: bool,
+    /// Bytes of the tables that a compaction began with.
+    pub input_table_bytes: Option<u64>,
 }
 
 /// What is known of a store's content between the runs on it.
 #[derive(Debug)]
 pub struct Session {
-    config: Config,
+    /// What it was made for.
+    pub(super) workload: Workload,
+    pub(super) config: Config,
     shape: RecordShape,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     /// Insertion index to rank.
     order: Option<Shuffle>,
     /// Insertion indices that are all acknowledged.
-    inserted: u64,
+    pub(super) inserted: u64,
+    /// Records that were written a second time before the run.
+    pub(super) rewritten: u64,
 }
 
 impl Session {
@@ -110,6 +118,7 @@ impl Session {
     /// [`BenchError::Config`] when the sizes do not go together.
     pub fn new(config: &Config, workload: Workload) -> Result<Self, BenchError> {
         refuse_kills(workload)?;
+        let config = &Config { records: config.records_for(workload), ..config.clone() };
         let shape = RecordShape { mixed_lengths: workload == Workload::MixGraph, ..config.shape() };
         // Room for the records that a run inserts beyond those loaded; a run of inserts only is a fill and loads none.
         let growth = if workload.mix().insert > 0 && !workload.fills() {
@@ -121,22 +130,24 @@ impl Session {
         config.go_together(capacity)?;
         let sorted = workload.mix().choice == Choice::InOrder;
         Ok(Session {
+            workload,
             config: config.clone(),
             shape,
             ledger: Ledger::new(capacity),
             order: (!sorted).then(|| Shuffle::new(capacity, config.load_seed)),
             inserted: 0,
+            rewritten: 0,
         })
     }
 
-    fn live_bytes(&self) -> u64 {
+    pub(super) fn live_bytes(&self) -> u64 {
         let there = |rank: &u64| !self.ledger.state(*rank).absent;
         let bytes = |rank| self.shape.key_bytes + self.shape.len(rank, self.ledger.state(rank).generation);
         (0..self.ledger.records()).filter(there).map(|rank| bytes(rank) as u64).sum()
     }
 
     /// Where an insertion index lies in key order.
-    fn rank_of(&self, index: u64) -> u64 {
+    pub(super) fn rank_of(&self, index: u64) -> u64 {
         self.order.as_ref().map_or(index, |order| order.apply(index))
     }
 }
@@ -148,32 +159,8 @@ fn refuse_kills(workload: Workload) -> Result<(), BenchError> {
     }
 }
 
-/// Loads the session's records, unmeasured, and waits until the store is at rest.
-///
-/// # Errors
-///
-/// The store's, unchanged.
-pub fn load(session: &mut Session, store: &dyn Store, progress: &Progress) -> Result<(), BenchError> {
-    let records = session.config.records;
-    let batch = session.config.batch_records;
-    {
-        let rank_of = |index| session.rank_of(index);
-        let mut client = client(session, store, &rank_of, Durability::PageCache, false);
-        progress.begin("load", records);
-        for first in (0..records).step_by(batch as usize) {
-            let count = batch.min(records - first);
-            client.execute(Op::Insert { first, stride: 1, count })?;
-            progress.add(count);
-        }
-        progress.end();
-    }
-    session.inserted = records;
-    store.flush()?;
-    store.wait_idle()?;
-    Ok(())
-}
-
-/// Runs a workload on a session's store and measures it.
+/// Runs a workload on a session's store and measures it. With [`Config::warm`] one that reads begins when each record was read once by its key and,
+/// if it scans, the whole store was gone through.
 ///
 /// # Errors
 ///
@@ -185,9 +172,13 @@ pub fn run(
     progress: &Progress,
 ) -> Result<Outcome, BenchError> {
     refuse_kills(workload)?;
+    let warm = session.config.warm && workload.reads();
+    if warm {
+        prepare::warm(session, store, workload, progress)?;
+    }
     let plan = Plan::new(session, workload);
     progress.begin(workload.name(), plan.shares.iter().sum());
-    let stall_before = store.stats().stall;
+    let before = store.stats();
     let usage = Usage::begin();
     let start = meter::now();
     let mut sum = run_threads(session, store, &plan, progress)?;
@@ -202,6 +193,11 @@ pub fn run(
     session.inserted = sum.inserted.max(session.inserted);
     let usage = usage.end();
     let stats = store.stats();
+    match workload {
+        Workload::ReadMemtable => prepare::check_memtable(&stats)?,
+        Workload::Compact => check_compaction(&before, &stats)?,
+        _ => {}
+    }
     if let Some(direction) = workload.whole_scan() {
         confirm(session, store, direction, &sum.passes)?;
     }
@@ -213,11 +209,25 @@ pub fn run(
         drain,
         latency: std::mem::take(&mut sum.latency),
         usage,
-        stall: stats.stall.map(|after| after.saturating_sub(stall_before.unwrap_or_default())),
+        stall: stats.stall.map(|after| after.saturating_sub(before.stall.unwrap_or_default())),
         stats,
         background_ops: sum.background_ops,
         live_bytes: session.live_bytes(),
+        warm,
+        input_table_bytes: before.table_bytes.filter(|_| workload == Workload::Compact),
     })
+}
+
+/// Checks that a compaction wrote about what there was: a store may know ways to leave alone what is merged already.
+fn check_compaction(before: &StoreStats, after: &StoreStats) -> Result<(), BenchError> {
+    let written =
+        after.file_bytes_written.zip(before.file_bytes_written).map(|(after, before)| after - before);
+    match before.table_bytes.zip(written) {
+        Some((input, written)) if written < input / 2 => {
+            Err(BenchError::Config(format!("a compaction of {input} bytes wrote {written}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks that what whole scans saw is what was acknowledged.
@@ -247,7 +257,7 @@ pub fn check_all(session: &Session, store: &dyn Store) -> Result<u64, BenchError
     Ok(client.check_all(Direction::Forward)?.records)
 }
 
-fn client<'a>(
+pub(super) fn client<'a>(
     session: &'a Session,
     store: &'a dyn Store,
     rank_of: &'a (dyn Fn(u64) -> u64 + Sync),
@@ -295,6 +305,9 @@ impl Plan {
             split(records, threads).map(|records| records.div_ceil(batch)).collect()
         } else if workload.whole_scan().is_some() {
             vec![1; config.threads as usize]
+        } else if workload == Workload::Compact {
+            // One client asks for it, whatever others there are.
+            (0..threads).map(|thread| u64::from(thread == 0)).collect()
         } else {
             split(config.ops, threads).collect()
         };
@@ -397,6 +410,9 @@ impl Shared<'_> {
         let rank_of = |index| session.rank_of(index);
         let others_write =
             !self.plan.workload.only_reads() && (threads > 1 || self.plan.workload.has_background_writer());
+        if self.plan.workload == Workload::Compact {
+            return if self.plan.shares[thread as usize] == 0 { Ok(Sum::default()) } else { self.compact() };
+        }
         let mut client = client(session, self.store, &rank_of, self.plan.durability, others_write);
         if let Some(direction) = self.plan.workload.whole_scan() {
             return self.scan_all(&client, direction);
@@ -436,6 +452,20 @@ impl Shared<'_> {
         let (latency, pass) = client.scan_all(direction)?;
         self.progress.add(1);
         let mut sum = Sum { records: pass.records, bytes: pass.bytes, passes: vec![pass], ..Sum::default() };
+        sum.latency.record(latency);
+        Ok(sum)
+    }
+
+    /// The one client that asks for a compaction. What goes in are all versions that were written.
+    fn compact(&self) -> Result<Sum, BenchError> {
+        let start = meter::now();
+        self.store.compact()?;
+        let latency = start.elapsed();
+        self.progress.add(1);
+        let Config { records, key_bytes, value_bytes, .. } = &self.session.config;
+        let records = records + self.session.rewritten;
+        let bytes = records * (key_bytes + value_bytes) as u64;
+        let mut sum = Sum { records, bytes, ..Sum::default() };
         sum.latency.record(latency);
         Ok(sum)
     }

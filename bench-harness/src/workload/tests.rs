@@ -1,8 +1,12 @@
 use super::*;
 use crate::meter::{self, Progress, Usage};
 use crate::store::faulty::{FaultyStore, Lie};
-use crate::store::{MemoryStore, Store};
+use crate::store::{
+    BatchWrite, Direction, Durability, MemoryFactory, MemoryStore, Store, StoreFactory, StoreResult,
+    StoreStats, Visitor,
+};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -87,6 +91,117 @@ fn a_whole_scan_is_measured_without_the_pass_that_checks_it() {
         assert!(outcome.elapsed <= *elapsed, "{:?} of {elapsed:?}", outcome.elapsed);
         assert!(outcome.usage.processor() <= *processor, "{:?} of {processor:?}", outcome.usage);
     }
+}
+
+/// Counts what is asked of it.
+#[derive(Default)]
+struct Counting {
+    store: MemoryStore,
+    gets: AtomicU64,
+    scans: AtomicU64,
+    tables: Option<u64>,
+}
+
+impl Store for Counting {
+    fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> StoreResult<()> {
+        self.store.put(key, value, durability)
+    }
+
+    fn delete(&self, key: &[u8], durability: Durability) -> StoreResult<()> {
+        self.store.delete(key, durability)
+    }
+
+    fn write_batch(&self, writes: &[BatchWrite<'_>], durability: Durability) -> StoreResult<()> {
+        self.store.write_batch(writes, durability)
+    }
+
+    fn get(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> StoreResult<bool> {
+        self.gets.fetch_add(1, Ordering::Relaxed);
+        self.store.get(key, visit)
+    }
+
+    fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<usize> {
+        self.store.scan_from(from, count, visit)
+    }
+
+    fn scan_all(&self, direction: Direction, visit: &mut Visitor<'_>) -> StoreResult<u64> {
+        self.scans.fetch_add(1, Ordering::Relaxed);
+        self.store.scan_all(direction, visit)
+    }
+
+    fn flush(&self) -> StoreResult<()> {
+        self.store.flush()
+    }
+
+    fn wait_idle(&self) -> StoreResult<()> {
+        self.store.wait_idle()
+    }
+
+    fn compact(&self) -> StoreResult<()> {
+        self.store.compact()
+    }
+
+    fn stats(&self) -> StoreStats {
+        StoreStats { tables: self.tables, ..self.store.stats() }
+    }
+
+    fn close(self: Box<Self>) -> StoreResult<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_warm_run_begins_when_everything_was_read_once() {
+    use Workload::{Delete, FillRandom, Overwrite, ReadRandom, ScanBackward, SeekNext10, YcsbC, YcsbE};
+    for (workload, reads, scans) in [
+        (ReadRandom, 2_000, 0),
+        (YcsbC, 2_000, 0),
+        (SeekNext10, 2_000, 1),
+        (YcsbE, 2_000, 1),
+        (ScanBackward, 2_000, 1),
+        (Overwrite, 0, 0),
+        (Delete, 0, 0),
+        (FillRandom, 0, 0),
+    ] {
+        let [cold, warm] = [false, true].map(|warm| {
+            let store = Counting::default();
+            let outcome =
+                run_on(&store, workload, &Config { warm, ..config(1) }).expect("a map does not lie");
+            assert_eq!(outcome.warm, warm && workload.reads(), "{}", workload.name());
+            (store.gets.into_inner(), store.scans.into_inner(), outcome.ops, outcome.records, outcome.bytes)
+        });
+        assert_eq!((warm.0 - cold.0, warm.1 - cold.1), (reads, scans), "{}", workload.name());
+        assert_eq!((warm.2, warm.3, warm.4), (cold.2, cold.3, cold.4), "{}", workload.name());
+    }
+}
+
+#[test]
+fn a_lie_told_while_warming_is_found() {
+    let store = FaultyStore::new(Lie::FlipsBit);
+    let result = run_on(&store, Workload::ScanForward, &Config { warm: true, ..config(1) });
+    assert!(matches!(result, Err(BenchError::Wrong { .. })), "{result:?}");
+}
+
+#[test]
+fn a_read_from_the_memtable_has_as_many_records_as_fill_half_of_it() {
+    let records = |memtable_bytes| Config { memtable_bytes, ..config(1) }.records_for(Workload::ReadMemtable);
+    assert_eq!((records(36_000), records(64 << 20), records(0)), (100, 2_000, 1));
+    let outcome = run_on(
+        &MemoryStore::default(),
+        Workload::ReadMemtable,
+        &Config { memtable_bytes: 36_000, ..config(2) },
+    );
+    assert_eq!(outcome.expect("a map does not lie").live_bytes, 100 * 116);
+    let store = Counting { tables: Some(1), ..Counting::default() };
+    let refused = run_on(&store, Workload::ReadMemtable, &config(1));
+    assert!(matches!(refused, Err(BenchError::Config(_))), "{refused:?}");
+}
+
+#[test]
+fn a_store_that_has_not_what_a_workload_needs_has_no_row_of_it() {
+    let memory = MemoryFactory::default().parts();
+    let wanting = Workload::ALL.iter().filter(|workload| !workload.needs().is_met_by(&memory));
+    assert_eq!(wanting.copied().collect::<Vec<_>>(), [Workload::Compact, Workload::OpenAfterKill]);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use lexopt::prelude::*;
 use terrace_compaction::{Movement, TriggerOptions};
 use terrace_simulator::stock::{self, Make, Sizes};
 use terrace_simulator::{Experiment, Schedule, Study, Workload, bytes_from_text};
-use terrace_throttle::stock::{MakeThrottle, THROTTLES};
+use terrace_throttle::stock::{LIMITERS, MakeLimiter, MakeThrottle, THROTTLES};
+use terrace_throttle::{InQuietHours, Limiter, QuietHours};
 
 pub(crate) const HELP: &str = "\
 Drives a compaction policy over the metadata of a large tree, and says what it costs.
@@ -31,6 +32,10 @@ Usage: cargo xtask sim [OPTIONS]
   --no-load         begin with an empty tree
   --rate BYTES      that users write in a second (default: 50MB)
   --throttle NAME   how writers are slowed on a device with a limit: ramp, plain, priced, several with commas, or `all` (default: ramp)
+  --limiter NAME[:MB]       how fast compaction may write on such a device, in megabytes a second (100): rising, steady, adaptive, courteous, none,
+                    several with commas, or `all` (default: none)
+  --quiet-hours FROM-UNTIL  hours of the day in which limiters are lifted, as 22-6; the writers' schedule begins at midnight
+  --level0-first    merges out of level 0 get of such a device what they want, deeper ones what is left
   --schedule        writes are due at an even rate, and how late they are is measured
   --bursts SECONDS  the same, due in the first quarter of each so many seconds
   --device BYTES    that the device reads and writes in a second (default: no limit)
@@ -43,11 +48,30 @@ Usage: cargo xtask sim [OPTIONS]
   --html FILE       writes a page with plots
 ";
 
+/// A limiter by name, with the bytes a second that it is to be made around.
+#[derive(Clone, Copy)]
+pub(crate) struct ChosenLimiter {
+    make: MakeLimiter,
+    bytes_per_second: f64,
+}
+
+impl ChosenLimiter {
+    pub(crate) fn make(&self, quiet_hours: Option<QuietHours>) -> Box<dyn Limiter> {
+        let otherwise = (self.make)(self.bytes_per_second);
+        match quiet_hours {
+            Some(hours) => Box::new(InQuietHours { otherwise, hours }),
+            None => otherwise,
+        }
+    }
+}
+
 /// What was asked for.
 pub(crate) struct Arguments {
     pub(crate) pickers: Vec<(&'static str, Make)>,
     pub(crate) workloads: Vec<Workload>,
     pub(crate) throttles: Vec<(&'static str, MakeThrottle)>,
+    pub(crate) limiters: Vec<Option<ChosenLimiter>>,
+    pub(crate) quiet_hours: Option<QuietHours>,
     pub(crate) study: Study,
     table_bytes: Option<u64>,
     ratio: Option<u64>,
@@ -78,7 +102,7 @@ impl Arguments {
 /// The arguments, or `None` when help was asked for.
 pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error> {
     let (mut pickers, mut workloads) = (Vec::new(), Vec::new());
-    let mut throttles = Vec::new();
+    let (mut throttles, mut limiters, mut quiet_hours) = (Vec::new(), Vec::new(), None);
     let (mut experiment, mut study) = (Experiment::default(), Study::default());
     let (mut table_bytes, mut ratio, mut fluid_runs_max) = (None, None, (None, None));
     let mut movement = Movement::default();
@@ -115,6 +139,9 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
                     Some(parser.value()?.parse_with(bytes_from_text)? as f64);
             }
             Long("throttle") => throttles.extend(throttle_names(&parser.value()?.string()?)?),
+            Long("limiter") => limiters.extend(limiter_names(&parser.value()?.string()?)?),
+            Long("quiet-hours") => quiet_hours = Some(parser.value()?.parse_with(hours)?),
+            Long("level0-first") => experiment.level0_first = true,
             Long("schedule") => experiment.schedule = Some(Schedule::STEADY),
             Long("bursts") => {
                 experiment.schedule = Some(Schedule::bursts(parser.value()?.parse_with(amount)?))
@@ -136,6 +163,9 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
     if throttles.is_empty() {
         throttles.extend(throttle_names("ramp")?);
     }
+    if limiters.is_empty() {
+        limiters.push(None);
+    }
     if workloads.is_empty() {
         workloads.push(Workload::Uniform);
     }
@@ -145,6 +175,8 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
         pickers,
         workloads,
         throttles,
+        limiters,
+        quiet_hours,
         study,
         table_bytes,
         ratio,
@@ -171,6 +203,35 @@ fn throttle_names(names: &str) -> Result<Vec<(&'static str, MakeThrottle)>, Stri
     }
     let known = |name: &str| THROTTLES.iter().find(|(known, _)| *known == name).copied();
     names.split(',').map(|name| known(name).ok_or_else(|| format!("there is no throttle `{name}`"))).collect()
+}
+
+fn limiter_names(names: &str) -> Result<Vec<Option<ChosenLimiter>>, String> {
+    let mut found = Vec::new();
+    for text in names.split(',') {
+        let (name, megabytes) = text.split_once(':').unwrap_or((text, "100"));
+        let bytes_per_second = amount(megabytes)? * 1e6;
+        if name == "none" {
+            found.push(None);
+            continue;
+        }
+        let known: Vec<_> = LIMITERS
+            .iter()
+            .filter(|(known, _)| *known == name || name == "all")
+            .map(|(_, make)| *make)
+            .collect();
+        if known.is_empty() {
+            return Err(format!("there is no limiter `{name}`"));
+        }
+        found.extend(known.into_iter().map(|make| Some(ChosenLimiter { make, bytes_per_second })));
+    }
+    Ok(found)
+}
+
+fn hours(text: &str) -> Result<QuietHours, String> {
+    let hour = |text: &str| text.parse().ok().filter(|hour: &u8| *hour < 24);
+    let parsed = text.split_once('-').and_then(|(from, until)| Some((hour(from)?, hour(until)?)));
+    let (from, until) = parsed.ok_or_else(|| format!("`{text}` are no hours of the day, as 22-6"))?;
+    Ok(QuietHours { from, until })
 }
 
 fn workload_names(names: &str) -> Result<Vec<Workload>, String> {
@@ -211,6 +272,9 @@ mod tests {
         for wrong in [
             ["--picker", "none"],
             ["--throttle", "none"],
+            ["--limiter", "plain"],
+            ["--limiter", "steady:fast"],
+            ["--quiet-hours", "22-24"],
             ["--workload", "none"],
             ["--ratio", "1"],
             ["--bits", "-1"],
@@ -230,6 +294,9 @@ mod tests {
             assert!(HELP.contains(name), "{name}");
         }
         for (name, _) in THROTTLES {
+            assert!(HELP.contains(name), "{name}");
+        }
+        for (name, _) in LIMITERS {
             assert!(HELP.contains(name), "{name}");
         }
         for movement in Movement::ALL {

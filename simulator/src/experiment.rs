@@ -5,15 +5,17 @@
 //!
 //! *Time.* Writers come at a steady rate and fill a memtable, which becomes a run of level 0 at once. Without a device all tasks are done between two
 //! flushes, as on a machine without limits. With one, its bytes a second are shared: what writers fill their memtables with comes off
-//! first, the rest is divided evenly among at most `jobs` running tasks, each of which reads its inputs and writes its outputs. Writers are
+//! first, the rest is divided evenly among at most `jobs` running tasks, each of which reads its inputs and writes its outputs, unless a limiter holds them
+//! back or those of level 0 go first. Writers are
 //! slowed by a throttle of `terrace-throttle` as the engine slows them: it sees the picker's pressure and debt, and what was measured so far. The time that this
 //! costs them is the stall time. The load is no part of it. Writers either come later when they were slowed, or keep to a [`Schedule`]: then what is due waits, is
 //! caught up with as fast as device and throttle allow, and how late each write was is measured.
 
 use std::collections::BTreeMap;
 use terrace_compaction::{CompactionPicker, PickContext, Shape, TableId};
-use terrace_throttle::{Load, RampThrottle, Throttle};
+use terrace_throttle::Load;
 
+use crate::device::{Controls, Limit, Sharing};
 use crate::reads::{ReadCost, count_vain_reads, read_cost};
 use crate::schedule::{Delays, Recorder, Schedule};
 use crate::tree::{Running, SimulateError, Tree};
@@ -42,6 +44,8 @@ pub struct Experiment {
     pub device_bytes_per_second: Option<f64>,
     /// When writes are due, on a device with a limit; `None` for writers who come later when they were slowed.
     pub schedule: Option<Schedule>,
+    /// Whether tasks that take from level 0 get of a device with a limit what they want, and deeper ones what is left.
+    pub level0_first: bool,
     /// The most tasks at once; one on a device without limits.
     pub jobs: usize,
     /// Bits for each key in the filters.
@@ -67,6 +71,7 @@ impl Default for Experiment {
             write_bytes_per_second: 50e6,
             device_bytes_per_second: None,
             schedule: None,
+            level0_first: false,
             jobs: 4,
             filter_bits_per_key: 10.0,
             reads_per_write: 0.0,
@@ -151,6 +156,8 @@ pub struct Outcome {
     pub picker: String,
     /// The throttle's name.
     pub throttle: String,
+    /// The limiter's name, if there was one.
+    pub limiter: Option<String>,
     /// Points in time, evenly spaced in bytes written.
     pub samples: Vec<Sample>,
     /// Bytes that went to and fro while it was measured.
@@ -172,6 +179,8 @@ const TASKS_MAX: u64 = 100_000;
 const DEVICE_SHARE_MIN: f64 = 0.05;
 /// Writers who lag no further than this behind their schedule, in bytes, do not lag.
 const LAG_MIN: f64 = 1.0;
+/// A limiter is asked again after so many seconds at the latest.
+const ASK_SECONDS: f64 = 1.0;
 
 impl Experiment {
     /// Bytes of a version that is a value.
@@ -196,10 +205,10 @@ impl Experiment {
     ///
     /// When the picker breaks a law of its trait.
     pub fn run(&self, picker: &dyn CompactionPicker) -> Result<Outcome, SimulateError> {
-        self.run_with(picker, &RampThrottle)
+        self.run_with(picker, Controls::default())
     }
 
-    /// The same with writers slowed by this throttle, which matters on a device with a limit.
+    /// The same with writers and merges slowed by these, which matters on a device with a limit.
     ///
     /// # Errors
     ///
@@ -207,7 +216,7 @@ impl Experiment {
     pub fn run_with(
         &self,
         picker: &dyn CompactionPicker,
-        throttle: &dyn Throttle,
+        controls: Controls<'_>,
     ) -> Result<Outcome, SimulateError> {
         let total = self.stream_bytes();
         let entry_bytes = (self.entry_bytes() as f64, self.key_bytes.max(1) as f64);
@@ -215,7 +224,7 @@ impl Experiment {
         let data = self.data_bytes.max(1) as f64;
         let mut stream = Stream::new(self.workload, entry_bytes, data, total, memtable);
         let tree = Tree::new(stream.keys.clone(), self.align_outputs);
-        let mut course = Course::new(self, (picker, throttle), tree, stream.popularity.clone());
+        let mut course = Course::new(self, (picker, controls), tree, stream.popularity.clone());
         if self.load && self.workload.overwrites() {
             course.device = None;
             while let Some(flush) = stream.load() {
@@ -242,7 +251,8 @@ struct Pace {
 struct Course<'a> {
     experiment: &'a Experiment,
     picker: &'a dyn CompactionPicker,
-    throttle: &'a dyn Throttle,
+    controls: Controls<'a>,
+    limit: Limit,
     tree: Tree,
     /// For each class of keys its share of the reads.
     popularity: Vec<f64>,
@@ -276,14 +286,15 @@ struct Course<'a> {
 impl<'a> Course<'a> {
     fn new(
         experiment: &'a Experiment,
-        (picker, throttle): (&'a dyn CompactionPicker, &'a dyn Throttle),
+        (picker, controls): (&'a dyn CompactionPicker, Controls<'a>),
         tree: Tree,
         popularity: Vec<f64>,
     ) -> Self {
         Course {
             experiment,
             picker,
-            throttle,
+            controls,
+            limit: Limit::default(),
             tree,
             popularity,
             vain_reads: BTreeMap::new(),
@@ -323,7 +334,8 @@ impl<'a> Course<'a> {
         let samples_wanted = self.experiment.samples.max(2);
         let mut outcome = Outcome {
             picker: self.picker.name().to_owned(),
-            throttle: self.throttle.name().to_owned(),
+            throttle: self.controls.throttle.name().to_owned(),
+            limiter: self.controls.limiter.map(|limiter| limiter.name().to_owned()),
             ..Outcome::default()
         };
         let (mut before, mut at_half) = (Traffic::default(), Traffic::default());
@@ -414,10 +426,13 @@ impl<'a> Course<'a> {
         let mut left = user_bytes;
         while left > 0.0 {
             let Pace { bytes_per_second: pace, stays, stopped, lags } = self.pace(device, rate);
-            let share = (device - pace).max(device * DEVICE_SHARE_MIN) / self.running.len().max(1) as f64;
+            let speeds = self.speeds((device - pace).max(device * DEVICE_SHARE_MIN), pace);
+            let limited = self.controls.limiter.is_some() && !speeds.is_empty();
+            let stays = if limited { stays.min(ASK_SECONDS) } else { stays };
             let until_full = if pace > 0.0 { left / pace } else { f64::INFINITY };
-            let least = self.running.iter().map(|(_, work)| *work).fold(f64::INFINITY, f64::min);
-            let until_done = least / share;
+            let until_done = core::iter::zip(&self.running, &speeds)
+                .map(|((_, work), (speed, _))| work / speed)
+                .fold(f64::INFINITY, f64::min);
             let passed = until_full.min(until_done).min(stays);
             if let Some(schedule) = self.experiment.schedule {
                 // Who keeps up is not late; at the end of a burst, when the last byte was due says nothing of the next.
@@ -433,23 +448,39 @@ impl<'a> Course<'a> {
             } else {
                 self.seconds += passed;
             }
-            self.working_seconds += if self.running.is_empty() { 0.0 } else { passed };
+            let (running, held) = (speeds.len() as f64, held_tasks(&speeds));
+            self.working_seconds += if speeds.is_empty() { 0.0 } else { passed * (1.0 - held / running) };
+            self.limit.pass(passed, held / self.experiment.jobs.max(1) as f64);
             self.stop_seconds = if stopped { self.stop_seconds + passed } else { 0.0 };
             self.longest_stop_seconds = self.longest_stop_seconds.max(self.stop_seconds);
             self.stopped_seconds += if stopped { passed } else { 0.0 };
             self.stalled_seconds += passed * lags;
             left = if until_full <= passed { 0.0 } else { left - passed * pace };
-            self.running.iter_mut().for_each(|(_, work)| *work -= passed * share);
+            for ((_, work), (speed, _)) in self.running.iter_mut().zip(&speeds) {
+                *work = if *work / speed <= passed { 0.0 } else { *work - passed * speed };
+            }
             if until_done <= passed {
-                self.finish_done(least - passed * share)?;
+                self.finish_done()?;
             }
         }
         Ok(())
     }
 
+    /// How fast each task goes, and how fast it would without a limiter, when so much of the device is left and writers write `pace` bytes a second.
+    fn speeds(&mut self, device: f64, pace: f64) -> Vec<(f64, f64)> {
+        let limit = self.controls.limiter.and_then(|limiter| {
+            let operations = 1.0 + self.experiment.reads_per_write.max(0.0);
+            let user_operations_per_second = pace / self.experiment.entry_bytes() as f64 * operations;
+            let load = Load { user_operations_per_second, ..self.load() };
+            self.limit.ask(limiter, &load)
+        });
+        let Experiment { jobs, level0_first, .. } = *self.experiment;
+        Sharing { jobs, level0_first }.speeds(device, &self.running, limit)
+    }
+
     /// How fast writers go under the load of the moment, those that write `rate` bytes a second when nothing hinders them.
     fn pace(&self, device: f64, rate: f64) -> Pace {
-        let charge = self.throttle.charge(&self.load());
+        let charge = self.controls.throttle.charge(&self.load());
         // Work that no running task can end holds nobody.
         let stopped = charge.stop && !self.running.is_empty();
         let affordable =
@@ -488,16 +519,17 @@ impl<'a> Course<'a> {
             working: !self.running.is_empty(),
             absorbed_per_second: measured(self.traffic.flushed_bytes),
             merged_per_second: measured(self.merged_inputs_bytes),
-            unix_seconds: self.now_unix_seconds(),
+            // Hours of the day begin with the schedule of the writers.
+            unix_seconds: self.seconds as u64,
             ..Load::default()
         }
     }
 
-    /// Finishes the tasks with no more than `work` left to do, and starts others.
-    fn finish_done(&mut self, work: f64) -> Result<(), SimulateError> {
+    /// Finishes the tasks with nothing left to do, and starts others.
+    fn finish_done(&mut self) -> Result<(), SimulateError> {
         let mut index = 0;
         while index < self.running.len() {
-            if self.running[index].1 <= work + 0.5 {
+            if self.running[index].1 <= 0.5 {
                 let (running, _) = self.running.remove(index);
                 self.finish(running)?;
             } else {
@@ -569,6 +601,11 @@ impl<'a> Course<'a> {
     fn settle(&mut self) -> Result<(), SimulateError> {
         self.start_tasks(1).map(drop)
     }
+}
+
+/// How many tasks a limiter keeps from working, by the time that they would have needed without it.
+fn held_tasks(speeds: &[(f64, f64)]) -> f64 {
+    speeds.iter().map(|(speed, free)| (1.0 - speed / free).max(0.0)).sum()
 }
 
 /// The mean of the samples from `from` on, or the greatest of all where a mean says nothing.

@@ -51,6 +51,7 @@
 #[cfg(feature = "advise")]
 pub mod advise;
 mod content;
+mod device;
 mod experiment;
 mod page;
 mod reads;
@@ -66,6 +67,7 @@ mod workload;
 #[doc = include_str!("../README.md")]
 struct ReadmeDoctests;
 
+pub use device::Controls;
 pub use experiment::{Experiment, Outcome, Sample, Traffic};
 pub use page::page;
 pub use reads::{ReadCost, filter_false_positives};

@@ -9,9 +9,8 @@ use arguments::{Arguments, parse};
 use std::process::ExitCode;
 use terrace_simulator::stock::{Make, Sizes};
 use terrace_simulator::{
-    LEGEND, Report, Study, bytes_text, course, heading, json_lines, page, stalls, summary,
+    Controls, LEGEND, Report, Study, bytes_text, course, heading, json_lines, page, stalls, summary,
 };
-use terrace_throttle::Throttle;
 
 fn main() -> ExitCode {
     let arguments = match parse(lexopt::Parser::from_env()) {
@@ -38,11 +37,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let mut reports = Vec::new();
     for workload in &arguments.workloads {
         for (name, make) in &arguments.pickers {
-            for (_, throttle) in &arguments.throttles {
+            for ((_, throttle), limiter) in product(&arguments.throttles, &arguments.limiters) {
                 let mut study = arguments.study.clone();
                 study.experiment.workload = *workload;
                 let sizes = arguments.sizes(&study.experiment);
-                let report = one((name, *make), throttle().as_ref(), study, sizes)?;
+                let throttle = throttle();
+                let limiter = limiter.map(|limiter| limiter.make(arguments.quiet_hours));
+                let controls = Controls { throttle: throttle.as_ref(), limiter: limiter.as_deref() };
+                let report = one((name, *make), controls, study, sizes)?;
                 if arguments.json.as_deref() == Some("-") {
                     print!("{}", json_lines(&report));
                 }
@@ -66,16 +68,24 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     Ok(())
 }
 
+/// Each of the one with each of the other.
+fn product<'a, A, B>(ones: &'a [A], others: &'a [B]) -> impl Iterator<Item = (&'a A, &'a B)> {
+    ones.iter().flat_map(move |one| others.iter().map(move |other| (one, other)))
+}
+
 fn one(
     (name, make): (&str, Make),
-    throttle: &dyn Throttle,
+    controls: Controls<'_>,
     study: Study,
     sizes: Sizes,
 ) -> Result<Report, String> {
+    if controls.limiter.is_some() && study.levels_left_out() > 0 {
+        return Err("a limiter is simulated in whole trees: smaller data, or more by `--flushes-max`".into());
+    }
     let workload = study.experiment.workload.name();
     eprintln!("{name} under {workload}, {} ...", bytes_text(study.experiment.data_bytes as f64));
     let findings = study
-        .run_with(|scale| make(&sizes.times(scale)), throttle)
+        .run_with(|scale| make(&sizes.times(scale)), controls)
         .map_err(|error| format!("{name}: {error}"))?;
     Ok(Report { study, findings })
 }

@@ -176,13 +176,26 @@ pub fn stalls(reports: &[Report]) -> String {
         let simulated = &report.findings.simulated;
         let Some(last) = simulated.samples.last() else { continue };
         if text.is_empty() {
-            text += &format!("{:<10} {:<10} {:<10} ", "throttle", "picker", "workload");
-            text += &row(&["written/s", "stalled", "stopped", "longest", "p50", "p99", "p99.9", "latest"]
-                .map(str::to_owned));
+            text += &format!("{:<10} {:<10} {:<10} {:<10} ", "throttle", "limiter", "picker", "workload");
+            let head = [
+                "written/s",
+                "stalled",
+                "stopped",
+                "longest",
+                "p50",
+                "p99",
+                "p99.9",
+                "latest",
+                "runs",
+                "debt",
+                "write",
+            ];
+            text += &row(&head.map(str::to_owned));
         }
         let delays = simulated.delays;
         let name = report.study.experiment.workload.name();
-        let _ = write!(text, "{:<10} {:<10} {name:<10} ", simulated.throttle, simulated.picker);
+        let limiter = simulated.limiter.as_deref().unwrap_or("none");
+        let _ = write!(text, "{:<10} {limiter:<10} {:<10} {name:<10} ", simulated.throttle, simulated.picker);
         let seconds = [
             last.stalled_seconds,
             last.stopped_seconds,
@@ -193,7 +206,13 @@ pub fn stalls(reports: &[Report]) -> String {
             delays.max_seconds,
         ];
         let rate = bytes_text(last.user_bytes / last.seconds.max(f64::MIN_POSITIVE));
-        let cells: Vec<String> = core::iter::once(rate).chain(seconds.map(seconds_text)).collect();
+        let mut cells: Vec<String> = core::iter::once(rate).chain(seconds.map(seconds_text)).collect();
+        let mean = &simulated.mean;
+        cells.extend([
+            format!("{:.1}", mean.reads.runs),
+            bytes_text(mean.debt_bytes as f64),
+            format!("{:.2}", mean.write_amplification),
+        ]);
         text += &row(&cells);
     }
     if text.is_empty() {
@@ -218,11 +237,13 @@ pub fn json_lines(report: &Report) -> String {
     let experiment = &report.study.experiment;
     let Findings { simulated, scale, levels_left_out, write_amplification, reads, .. } = &report.findings;
     let (picker, workload) = (quoted(&simulated.picker), quoted(experiment.workload.name()));
+    let throttle = quoted(&simulated.throttle);
+    let limiter = simulated.limiter.as_deref().map_or_else(|| "null".to_owned(), quoted);
     let mut text = String::new();
     let mut line = |kind: &str, sample: &Sample, more: &str| {
         let _ = writeln!(
             text,
-            "{{\"kind\":\"{kind}\",\"picker\":{picker},\"workload\":{workload},{}{more}}}",
+            "{{\"kind\":\"{kind}\",\"picker\":{picker},\"workload\":{workload},\"throttle\":{throttle},\"limiter\":{limiter},{}{more}}}",
             fields(sample)
         );
     };

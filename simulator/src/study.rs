@@ -16,8 +16,8 @@
 //! leave of it.
 
 use terrace_compaction::CompactionPicker;
-use terrace_throttle::{RampThrottle, Throttle};
 
+use crate::device::Controls;
 use crate::experiment::{Experiment, Outcome};
 use crate::reads::ReadCost;
 use crate::tree::SimulateError;
@@ -125,10 +125,11 @@ impl Study {
     ///
     /// When the picker breaks a law of its trait.
     pub fn run(&self, picker: impl Fn(u64) -> Box<dyn CompactionPicker>) -> Result<Findings, SimulateError> {
-        self.run_with(picker, &RampThrottle)
+        self.run_with(picker, Controls::default())
     }
 
-    /// The same with writers slowed by this throttle, which matters on a device with a limit.
+    /// The same with writers and merges slowed by these, which matters on a device with a limit. A limiter's rate is not scaled: it is to be tried on trees that
+    /// are simulated whole ([`Study::levels_left_out`]).
     ///
     /// # Errors
     ///
@@ -136,7 +137,7 @@ impl Study {
     pub fn run_with(
         &self,
         picker: impl Fn(u64) -> Box<dyn CompactionPicker>,
-        throttle: &dyn Throttle,
+        controls: Controls<'_>,
     ) -> Result<Findings, SimulateError> {
         let levels = self.levels_left_out();
         let scale = self.size_ratio.max(2).saturating_pow(levels);
@@ -144,7 +145,7 @@ impl Study {
             let memtable_bytes = self.experiment.memtable_bytes.saturating_mul(scale);
             let experiment =
                 Experiment { memtable_bytes, device_bytes_per_second: device, ..self.experiment.clone() };
-            experiment.run_with(picker(scale).as_ref(), throttle)
+            experiment.run_with(picker(scale).as_ref(), controls)
         };
         let device = self.experiment.device_bytes_per_second;
         if levels == 0 {

@@ -46,6 +46,8 @@ pub(crate) struct Running {
     task: Task,
     tables: Vec<Arc<TableMeta>>,
     contents: Vec<Vec<Held>>,
+    /// Whether it takes from level 0.
+    pub(crate) from_level0: bool,
     /// Bytes read and to be written; none when nothing is rewritten.
     pub(crate) read_bytes: u64,
     pub(crate) written_bytes: u64,
@@ -121,10 +123,13 @@ impl Tree {
         let inputs: Vec<_> =
             self.shape.tables().map(|(_, table)| table).filter(|t| names.contains(&t.id)).cloned().collect();
         let bytes = sum_bytes(&inputs);
+        let arrivals = self.shape.runs_of(0).iter().flat_map(|run| &run.tables);
+        let from_level0 = arrivals.into_iter().any(|table| names.contains(&table.id));
         let mut running = Running {
             task: task.clone(),
             tables: Vec::new(),
             contents: Vec::new(),
+            from_level0,
             read_bytes: 0,
             written_bytes: 0,
             moved_bytes: 0,

@@ -3,7 +3,7 @@
 
 use terrace_compaction::stock::named;
 use terrace_simulator::stock::sizes_of;
-use terrace_simulator::{Experiment, Outcome, Schedule};
+use terrace_simulator::{Controls, Experiment, Outcome, Schedule};
 use terrace_throttle::stock::throttle;
 
 /// Leveled compaction of 200 memtables on a device of 400 MB/s, which bears some 20 MB/s of uniform writes.
@@ -19,7 +19,9 @@ fn course(name: &str, rate: f64, schedule: Option<Schedule>) -> Outcome {
     };
     let picker = named("leveled").expect("a stock policy")(&sizes_of(&experiment));
     let throttle = throttle(name).expect("a stock throttle");
-    experiment.run_with(picker.as_ref(), throttle.as_ref()).expect("stock policies keep the laws")
+    experiment
+        .run_with(picker.as_ref(), Controls { throttle: throttle.as_ref(), limiter: None })
+        .expect("stock policies keep the laws")
 }
 
 /// Writers who want more than the device bears: by price the tree stays in shape, and that is paid for in writes; by thresholds and by pressure level 0 fills first.

@@ -63,6 +63,13 @@ impl<P: Parts> RunCursor<P> {
         Ok(())
     }
 
+    /// After a step within `inner`, which failed or ran off the end.
+    #[cold]
+    fn leave_forward(&mut self, moved: Result<(), terrace_sstable::Error>) -> Result<()> {
+        let moved = moved.map_err(Error::from).and_then(|()| self.roll_forward());
+        self.settle(moved)
+    }
+
     fn settle(&mut self, moved: Result<()>) -> Result<()> {
         if moved.is_err() {
             self.inner = None;
@@ -121,15 +128,14 @@ impl<P: Parts> Cursor for RunCursor<P> {
         self.settle(moved)
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Result<()> {
         let Some(inner) = &mut self.inner else { return Ok(()) };
-        let moved = match inner.next() {
-            Ok(()) if inner.current().is_some() => return Ok(()),
-            Ok(()) => self.roll_forward(),
-            Err(error) => Err(error.into()),
-        };
-        self.settle(moved)
+        match inner.next() {
+            Ok(()) if inner.current().is_some() => Ok(()),
+            Ok(()) => self.leave_forward(Ok(())),
+            Err(error) => self.leave_forward(Err(error)),
+        }
     }
 
     #[inline]
@@ -143,7 +149,7 @@ impl<P: Parts> Cursor for RunCursor<P> {
         self.settle(moved)
     }
 
-    #[inline]
+    #[inline(always)]
     fn current(&self) -> Option<Entry<'_>> {
         self.inner.as_ref()?.current()
     }
@@ -199,7 +205,7 @@ impl<P: Parts> Cursor for Source<P> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Result<()> {
         match self {
             Source::Mem(cursor) => sure(cursor.next()),
@@ -215,7 +221,7 @@ impl<P: Parts> Cursor for Source<P> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn current(&self) -> Option<Entry<'_>> {
         match self {
             Source::Mem(cursor) => cursor.current(),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
-use terrace_entry::{Cursor, InternalKey, Kind, MergeCursor, SeqNo};
+use terrace_entry::{Cursor, InternalKey, KeyBuffer, Kind, MergeCursor, SeqNo};
 use terrace_memtable::MemTable;
 use terrace_sstable::CursorOptions;
 
@@ -61,9 +61,11 @@ struct Open<P: Parts> {
     sought: Option<Vec<u8>>,
     front_placed: bool,
     front: Option<MergeCursor<Source<P>>>,
-    back: Option<MergeCursor<Source<P>>>,
-    /// The last key passed at the front; what is at or below it is behind.
-    front_key: Option<Vec<u8>>,
+    /// Apart, since few iterators have one.
+    back: Option<Box<MergeCursor<Source<P>>>>,
+    /// The last key passed at the front, if there is one; what is at or below it is behind.
+    front_key: KeyBuffer,
+    front_passed: bool,
     /// Whether the front still stands on what it gave out last.
     front_stands: bool,
     /// The last key passed at the back, and its value.
@@ -147,7 +149,8 @@ impl<P: Parts> Iter<P> {
             upper,
             front: None,
             back: None,
-            front_key: None,
+            front_key: KeyBuffer::new(),
+            front_passed: false,
             front_stands: false,
             back_key: None,
             back_value: Bytes::new(),
@@ -194,21 +197,17 @@ impl<P: Parts> Iter<P> {
     }
 
     /// Moves, then shows what is stood on if that is anything.
+    #[inline]
     fn step<'a, T: 'a>(
         &'a mut self,
         moves: impl FnOnce(&mut Open<P>) -> Result<bool>,
         shows: impl FnOnce(&'a Open<P>) -> Option<T>,
     ) -> Option<Result<T>> {
-        let moved = match &mut self.state {
-            State::Failed(error) => Err(error.clone()),
-            State::Open(open) => {
-                let moved = moves(open);
-                if let Some(scan) = &mut open.traced {
-                    scan.count(&moved);
-                }
-                moved
-            }
-        };
+        let State::Open(open) = &mut self.state else { return self.refuse().map(Err) };
+        let moved = moves(open);
+        if let Some(scan) = &mut open.traced {
+            scan.count(&moved);
+        }
         match moved {
             Ok(false) => None,
             Ok(true) => match &self.state {
@@ -216,9 +215,18 @@ impl<P: Parts> Iter<P> {
                 State::Failed(_) => None,
             },
             Err(error) => {
-                self.state = State::Failed(error.clone());
-                Some(Err(error))
+                self.state = State::Failed(error);
+                self.refuse().map(Err)
             }
+        }
+    }
+
+    /// The error for ever.
+    #[cold]
+    fn refuse(&self) -> Option<Error> {
+        match &self.state {
+            State::Failed(error) => Some(error.clone()),
+            State::Open(_) => None,
         }
     }
 }
@@ -241,12 +249,13 @@ impl<P: Parts> Open<P> {
             Bound::Unbounded => false,
         };
         self.sought = (!below).then(|| key.to_vec());
-        self.front_key = None;
+        self.front_passed = false;
         self.front_stands = false;
         self.front_placed = false;
         self.done = false;
     }
 
+    #[cold]
     fn place_front(&mut self) -> Result<()> {
         let options = CursorOptions { fill_cache: true, readahead_bytes: READAHEAD_BYTES };
         let mut cursor = self.front.take().unwrap_or_else(|| self.cursor(options));
@@ -282,11 +291,12 @@ impl<P: Parts> Open<P> {
                 }
             }
         }
-        self.back = Some(cursor);
+        self.back = Some(Box::new(cursor));
         Ok(())
     }
 
     /// Moves the front to the first key after the last one given out whose newest visible version is a value. False at the end.
+    #[inline]
     fn next(&mut self) -> Result<bool> {
         if self.done {
             return Ok(false);
@@ -297,37 +307,36 @@ impl<P: Parts> Open<P> {
         }
         let Some(cursor) = &mut self.front else { return Ok(false) };
         // Not before now: whoever asks for ten keys shall not pay for a step to the eleventh, which may be in another block.
-        if self.front_stands {
-            self.front_stands = false;
-            cursor.next()?;
-        }
-        while let Some(entry) = cursor.current() {
-            let key = entry.key;
-            let seen = self.front_key.as_ref().is_some_and(|passed| passed.as_slice() == key.user_key);
-            if seen || key.seqno > self.seqno {
+        let mut passed = std::mem::take(&mut self.front_stands);
+        loop {
+            if passed {
                 cursor.next()?;
+            }
+            let Some(entry) = cursor.current() else { break };
+            let key = entry.key;
+            passed = true;
+            if key.seqno > self.seqno || (self.front_passed && self.front_key.holds(key.user_key)) {
                 continue;
             }
             if is_above(key.user_key, &self.upper, self.back_key.as_deref()) {
                 break;
             }
-            let passed = self.front_key.get_or_insert_default();
-            passed.clear();
-            passed.extend_from_slice(key.user_key);
+            self.front_key.set(key.user_key);
+            self.front_passed = true;
             if key.kind == Kind::Put {
                 self.front_stands = true;
                 return Ok(true);
             }
-            cursor.next()?;
         }
         self.done = true;
         Ok(false)
     }
 
     /// What the front stands on.
+    #[inline]
     fn front(&self) -> Option<(&[u8], &[u8])> {
         let entry = self.front.as_ref()?.current()?;
-        Some((entry.key.user_key, entry.value))
+        Some((self.front_key.as_slice(), entry.value))
     }
 
     /// Backward, the versions of a key come oldest first: the last one at or below the sequence number is the one to see. The cursor has then gone past it.
@@ -341,7 +350,8 @@ impl<P: Parts> Open<P> {
         }
         let Some(cursor) = &mut self.back else { return Ok(false) };
         while let Some(entry) = cursor.current() {
-            if is_below(entry.key.user_key, &self.lower, self.front_key.as_deref()) {
+            let front = self.front_passed.then(|| self.front_key.as_slice());
+            if is_below(entry.key.user_key, &self.lower, front) {
                 break;
             }
             let group = self.back_key.get_or_insert_default();
@@ -398,9 +408,8 @@ impl<P: Parts> Iterator for Iter<P> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.step(Open::next, |open| {
-            let cursor = open.front.as_ref()?;
-            let key = cursor.current()?.key.user_key;
-            Some((Bytes::copy_from_slice(key), cursor.value_bytes()))
+            let value = open.front.as_ref()?.value_bytes();
+            Some((Bytes::copy_from_slice(open.front_key.as_slice()), value))
         })
     }
 }

@@ -28,23 +28,53 @@ pub fn common_prefix(a: &[u8], b: &[u8]) -> usize {
 ///
 /// For keys that agree in their first `skip` bytes, a smaller head means a smaller key; equal heads say nothing, since `"a"` and
 /// `"a\0"` have the same.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn head(key: &[u8], skip: usize) -> u64 {
     let rest = key.get(skip..).unwrap_or_default();
-    if let Some(chunk) = rest.first_chunk::<8>() {
-        return u64::from_be_bytes(*chunk);
+    match (rest.first_chunk::<8>(), key.last_chunk::<8>()) {
+        (Some(chunk), _) => u64::from_be_bytes(*chunk),
+        // What is before `skip` is shifted out. The shift is too far when nothing else is there.
+        (None, Some(end)) => u64::from_be_bytes(*end).checked_shl(64 - 8 * rest.len() as u32).unwrap_or(0),
+        (None, None) => head_of_short(rest),
     }
+}
+
+#[cold]
+fn head_of_short(rest: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     bytes[..rest.len()].copy_from_slice(rest);
     u64::from_be_bytes(bytes)
+}
+
+/// Whether two slices of one length hold the same bytes. The ends are looked at first, since keys that follow each other begin alike, and slices of
+/// up to sixteen bytes are compared without a call.
+#[inline(always)]
+pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
+    debug_assert_eq!(a.len(), b.len(), "slices of one length");
+    match ends_agree::<8>(a, b).or_else(|| ends_agree::<4>(a, b)) {
+        Some(ends) => ends && (a.len() <= 16 || a == b),
+        None => a.iter().eq(b),
+    }
+}
+
+/// Whether the last and the first `N` bytes agree; `None` when there are fewer.
+#[inline(always)]
+fn ends_agree<const N: usize>(a: &[u8], b: &[u8]) -> Option<bool> {
+    Some(a.last_chunk::<N>()? == b.last_chunk::<N>()? && a.first_chunk::<N>()? == b.first_chunk::<N>()?)
+}
+
+/// As `key.starts_with(prefix)`, without a call where the prefix is short.
+#[inline(always)]
+pub(crate) fn begins_with(key: &[u8], prefix: &[u8]) -> bool {
+    key.get(..prefix.len()).is_some_and(|start| is_same(start, prefix))
 }
 
 /// Where `key` stands to all keys that begin with `prefix`: before them, after them, or among them.
 #[inline]
 #[must_use]
 pub fn against_prefix(key: &[u8], prefix: &[u8]) -> Ordering {
-    key.get(..prefix.len()).unwrap_or(key).cmp(prefix)
+    if begins_with(key, prefix) { Ordering::Equal } else { key.cmp(prefix) }
 }
 
 #[cfg(test)]
@@ -63,6 +93,38 @@ mod tests {
             let slow = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
             assert_eq!(common_prefix(&a, &b), slow);
         }
+    }
+
+    #[test]
+    fn head_is_the_bytes_after_what_is_skipped_and_zeros() {
+        let mut state = 6;
+        for _ in 0..20_000 {
+            let key = random_key(&mut state);
+            let skip = next_random(&mut state) as usize % 24;
+            let slow =
+                (skip..skip + 8).fold(0, |head, at| head << 8 | u64::from(key.get(at).copied().unwrap_or(0)));
+            assert_eq!(head(&key, skip), slow, "{key:x?} after {skip}");
+        }
+    }
+
+    #[test]
+    fn keys_begin_with_what_they_start_with() {
+        let mut state = 5;
+        let mut seen = [0; 2];
+        for _ in 0..20_000 {
+            let (mut key, prefix) = (random_key(&mut state), random_key(&mut state));
+            if next_random(&mut state).is_multiple_of(2) {
+                key.splice(0..0, prefix.iter().copied());
+                let at = next_random(&mut state) as usize;
+                if !key.is_empty() && next_random(&mut state).is_multiple_of(2) {
+                    let at = at % key.len();
+                    key[at] ^= 1;
+                }
+            }
+            seen[usize::from(key.starts_with(&prefix))] += 1;
+            assert_eq!(begins_with(&key, &prefix), key.starts_with(&prefix), "{key:x?} {prefix:x?}");
+        }
+        assert!(seen.iter().all(|&count| count > 2000), "{seen:?}");
     }
 
     #[test]

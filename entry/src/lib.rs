@@ -29,6 +29,7 @@
 //! `testing`: the conformance suite for [`Cursor`] implementations, in the module `testing`.
 #![forbid(unsafe_code)]
 
+mod buffer;
 mod cursor;
 pub mod heads;
 mod key;
@@ -36,6 +37,7 @@ mod merge;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use buffer::KeyBuffer;
 pub use cursor::{Cursor, Entry, OwnedVersion, VecCursor};
 pub use key::{InternalKey, Kind, SeqNo, TRAILER_BYTES, UnknownKind};
 pub use merge::MergeCursor;

@@ -2,8 +2,8 @@
 //!
 //! Algorithm: the numbers of the sources that stand somewhere, kept sorted by where they stand, winner first. After a step the
 //! winner is compared with the runner-up; in a tree with one large bottom level the same source wins again most of
-//! the time, and then a step costs this one comparison and moves nothing. Otherwise a binary search among the rest finds its
-//! new place, and those that overtook it move up.
+//! the time, and then a step costs this one comparison and moves nothing. Otherwise those that overtook it move up: a few one by one,
+//! since a winner seldom falls far; among the rest a binary search finds its new place.
 //!
 //! Why a sorted row and not a heap or a tournament tree: comparing two keys costs far more than moving a few numbers of four bytes.
 //! A heap takes two comparisons to find out that the winner stays and two for each level that it sinks; a tree of losers takes
@@ -22,11 +22,14 @@
 use bytes::Bytes;
 use core::cmp::Ordering;
 
-use crate::heads::{common_prefix, head};
-use crate::{Cursor, Entry, InternalKey, Kind, SeqNo};
+use crate::heads::{begins_with, common_prefix, head};
+use crate::{Cursor, Entry, InternalKey, KeyBuffer, Kind, SeqNo};
 
 /// After so many comparisons of equal heads the row is sorted anew; twice as many each time that it does not help.
 const TIES_MAX: u32 = 32;
+
+/// So many that overtook the winner are found one by one.
+const NEAR: usize = 4;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Direction {
@@ -50,7 +53,7 @@ pub struct MergeCursor<C> {
     /// The sources that stand somewhere, sorted by where in the direction of travel; the winner first.
     order: Vec<Place>,
     /// What all keys in `order` begin with.
-    prefix: Vec<u8>,
+    prefix: KeyBuffer,
     /// How many more comparisons of equal heads are borne, and how many were at first.
     ties_left: u32,
     ties_max: u32,
@@ -67,7 +70,7 @@ impl<C: Cursor> MergeCursor<C> {
         MergeCursor {
             sources,
             order,
-            prefix: Vec::new(),
+            prefix: KeyBuffer::new(),
             ties_left: TIES_MAX,
             ties_max: TIES_MAX,
             direction: Direction::Forward,
@@ -120,45 +123,34 @@ impl<C: Cursor> MergeCursor<C> {
         let mut keys = self.sources.iter().filter_map(|source| Some(source.current()?.key.user_key));
         let first = keys.next().unwrap_or_default();
         let common = keys.map(|key| common_prefix(first, key)).min().unwrap_or(0);
-        self.prefix.clear();
-        self.prefix.extend_from_slice(&first[..common]);
+        self.prefix.set(&first[..common]);
     }
 
     /// After the winner moved: puts it into its new place, or drops it if it ran off its end.
-    #[inline]
     fn settle_winner(&mut self) {
         let winner = self.order[0].source;
         let Some(moved) = self.sources[winner as usize].current() else {
             self.order.remove(0);
             return;
         };
-        let Some(runner_up) = self.order.get(1) else { return };
-        if !moved.key.user_key.starts_with(&self.prefix) {
+        if self.order.len() == 1 {
+            return;
+        }
+        if !begins_with(moved.key.user_key, self.prefix.as_slice()) {
             return self.rebuild();
         }
         let place = Place { head: head(moved.key.user_key, self.prefix.len()), source: winner };
-        let stays = match self.direction {
-            Direction::Forward => place.head < runner_up.head,
-            Direction::Backward => place.head > runner_up.head,
-        };
-        if stays {
-            self.order[0] = place;
-        } else {
-            self.sink(place);
-        }
+        self.sink(0, place);
     }
 
-    /// Puts the winner, which now stands at `place` and most likely behind others, into its new place.
-    fn sink(&mut self, place: Place) {
+    /// Puts a source into its new place, which is `free` or behind it. Those before `free` are in theirs, and nobody is at `free`.
+    fn sink(&mut self, free: usize, place: Place) {
         let Some(moved) = self.sources[place.source as usize].current() else { return };
         let ahead = |other: &Place| !before(&self.sources, self.direction, moved.key, place, *other);
-        let tied = self.order[1].head == place.head;
-        let mut at = 0;
-        if ahead(&self.order[1]) {
-            at = 1 + self.order[2..].partition_point(ahead);
-            self.order.copy_within(1..=at, 0);
-        }
-        self.order[at] = place;
+        let tied = self.order.get(free + 1).is_some_and(|other| other.head == place.head);
+        let overtook = self.order[free + 1..].partition_point(ahead);
+        self.order.copy_within(free + 1..=free + overtook, free);
+        self.order[free + overtook] = place;
         if tied {
             self.bear_tie();
         }
@@ -220,6 +212,7 @@ impl<C: Cursor> MergeCursor<C> {
         Ok(())
     }
 
+    /// A step that may be the first one in its direction.
     fn step(&mut self, direction: Direction) -> Result<(), C::Error> {
         if self.order.is_empty() {
             return Ok(());
@@ -242,7 +235,7 @@ impl<C: Cursor> MergeCursor<C> {
 }
 
 /// Whether the source of `place`, standing on `key`, comes before the one of `other` in the direction of travel.
-#[inline]
+#[inline(always)]
 fn before<C: Cursor>(
     sources: &[C],
     direction: Direction,
@@ -250,14 +243,25 @@ fn before<C: Cursor>(
     place: Place,
     other: Place,
 ) -> bool {
-    let order = match place.head.cmp(&other.head) {
-        Ordering::Equal => {
-            // Only sources that stand somewhere are in the row; one that lost its place without a move would go last.
-            let Some(entry) = sources[other.source as usize].current() else { return true };
-            key.cmp(&entry.key).then(place.source.cmp(&other.source))
-        }
-        unequal => unequal,
-    };
+    match (place.head.cmp(&other.head), direction) {
+        (Ordering::Equal, _) => before_by_key(sources, direction, key, place, other),
+        (order, Direction::Forward) => order.is_lt(),
+        (order, Direction::Backward) => order.is_gt(),
+    }
+}
+
+/// As [`before`], where heads are equal.
+#[inline(never)]
+fn before_by_key<C: Cursor>(
+    sources: &[C],
+    direction: Direction,
+    key: InternalKey<'_>,
+    place: Place,
+    other: Place,
+) -> bool {
+    // Only sources that stand somewhere are in the row; one that lost its place without a move would go last.
+    let Some(entry) = sources[other.source as usize].current() else { return true };
+    let order = key.cmp(&entry.key).then(place.source.cmp(&other.source));
     match direction {
         Direction::Forward => order.is_lt(),
         Direction::Backward => order.is_gt(),
@@ -283,9 +287,42 @@ impl<C: Cursor> Cursor for MergeCursor<C> {
         self.reposition(Direction::Backward, |source| source.seek_before(target))
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Result<(), C::Error> {
-        self.step(Direction::Forward)
+        if self.direction != Direction::Forward {
+            return self.step(Direction::Forward);
+        }
+        let Some(&Place { source: winner, .. }) = self.order.first() else { return Ok(()) };
+        let source = &mut self.sources[winner as usize];
+        if let Err(error) = source.next() {
+            self.order.clear();
+            return Err(error);
+        }
+        let place = match source.current() {
+            Some(_) if self.order.len() == 1 => return Ok(()),
+            Some(moved) if begins_with(moved.key.user_key, self.prefix.as_slice()) => {
+                Place { head: head(moved.key.user_key, self.prefix.len()), source: winner }
+            }
+            _ => {
+                self.settle_winner();
+                return Ok(());
+            }
+        };
+        // As `sink`, but by heads alone and for as long as they tell.
+        let mut free = 0;
+        while let Some(&other) = self.order.get(free + 1) {
+            if place.head < other.head {
+                break;
+            }
+            if place.head == other.head || free == NEAR {
+                self.sink(free, place);
+                return Ok(());
+            }
+            self.order[free] = other;
+            free += 1;
+        }
+        self.order[free] = place;
+        Ok(())
     }
 
     #[inline]
@@ -293,7 +330,7 @@ impl<C: Cursor> Cursor for MergeCursor<C> {
         self.step(Direction::Backward)
     }
 
-    #[inline]
+    #[inline(always)]
     fn current(&self) -> Option<Entry<'_>> {
         self.sources[self.order.first()?.source as usize].current()
     }

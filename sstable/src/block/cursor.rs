@@ -98,7 +98,7 @@ impl<C: BlockCache, F: FilterSet> Cursor for BlockTableCursor<C, F> {
         if self.walk.is_standing() { self.prev() } else { self.seek_to_last() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Result<()> {
         if !self.walk.is_standing() || self.settle(BlockWalk::next)? {
             return Ok(());
@@ -116,7 +116,7 @@ impl<C: BlockCache, F: FilterSet> Cursor for BlockTableCursor<C, F> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn current(&self) -> Option<Entry<'_>> {
         self.walk.current()
     }
@@ -145,14 +145,18 @@ impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
     /// Moves within the block; a fault becomes an error that names the block.
     #[inline]
     fn settle(&mut self, place: impl FnOnce(&mut BlockWalk) -> Result<bool, Fault>) -> Result<bool> {
-        place(&mut self.walk).map_err(|fault| {
-            // Nothing of a damaged block is believed any more.
-            self.walk.clear();
-            self.table.fault_in(self.number, fault)
-        })
+        place(&mut self.walk).map_err(|fault| self.give_up(fault))
+    }
+
+    /// Nothing of a damaged block is believed any more.
+    #[cold]
+    fn give_up(&mut self, fault: Fault) -> Error {
+        self.walk.clear();
+        self.table.fault_in(self.number, fault)
     }
 
     /// Stands on the first version at or after the beginning of block `number`.
+    #[inline(never)]
     fn enter_first(&mut self, number: usize, ahead: bool) -> Result<()> {
         for number in number..self.table.index.len() {
             self.load(number, ahead)?;
@@ -183,6 +187,7 @@ impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
         let passed = self.walk.release();
         self.number = number;
         if self.spare.capacity() == 0
+            && !passed.is_empty()
             && let Ok(buffer) = passed.try_into_mut()
         {
             self.spare = Vec::from(buffer);

@@ -182,7 +182,7 @@ impl<'a> DataBlock<'a> {
     /// Reads the entry at a position.
     #[inline(always)]
     pub(crate) fn decode(&self, at: Position) -> Result<RawEntry, Fault> {
-        decode(self.entries, self.values_end, at).ok_or(Fault::Damage("entry runs past the end of its block"))
+        decode(self.entries, self.values_end, at)
     }
 
     /// The entry at a restart, which has its whole key.
@@ -261,30 +261,34 @@ impl<'a> DataBlock<'a> {
             return Ok(None);
         };
         let mut at = self.position(start);
+        let mut rest = self.entries.get(at.entry..).unwrap_or_default();
         // Bytes in which the last key agrees with the target, and how long that key was.
         let (mut matched, mut last_bytes) = (0, 0);
-        while at.entry < self.entries.len() {
-            let entry = self.decode(at)?;
-            if entry.shared > last_bytes {
+        while !rest.is_empty() {
+            let Lengths { shared, suffix: (from, to), value } = Lengths::read(rest, 0).ok_or(RUNS_PAST)?;
+            let (upto_trailer, from_trailer) = rest.split_at_checked(to).ok_or(RUNS_PAST)?;
+            if shared > last_bytes {
                 return Err(Fault::Damage("entry shares more than the key before it has"));
             }
-            last_bytes = entry.key_bytes();
-            at = entry.next();
-            if entry.shared > matched {
-                continue;
+            if shared <= matched {
+                let (suffix, wanted) = (&upto_trailer[from..], &target.user_key[shared..]);
+                let common = key::common_prefix(suffix, wanted);
+                at.entry = self.entries.len() - rest.len();
+                let is_before = match (suffix.get(common), wanted.get(common)) {
+                    (Some(have), Some(want)) => have < want,
+                    (None, Some(_)) => true,
+                    (Some(_), None) => false,
+                    (None, None) => self.decode(at)?.trailer > target.trailer(),
+                };
+                if !is_before {
+                    return self.decode(at).map(Some);
+                }
+                matched = shared + common;
             }
-            let (suffix, rest) = (self.bytes(entry.suffix), &target.user_key[entry.shared..]);
-            let common = key::common_prefix(suffix, rest);
-            let is_before = match (suffix.get(common), rest.get(common)) {
-                (Some(have), Some(want)) => have < want,
-                (None, Some(_)) => true,
-                (Some(_), None) => false,
-                (None, None) => entry.trailer > target.trailer(),
-            };
-            if !is_before {
-                return Ok(Some(entry));
-            }
-            matched = entry.shared + common;
+            last_bytes = shared + (to - from);
+            // Where values are is checked when one is wanted.
+            at.value += value;
+            rest = varint::skip(from_trailer).ok_or(RUNS_PAST)?;
         }
         Ok(None)
     }
@@ -319,37 +323,59 @@ fn head_of(restart: &[u8; RESTART_BYTES]) -> u64 {
     u64::from_be_bytes(head)
 }
 
+const RUNS_PAST: Fault = Fault::Damage("entry runs past the end of its block");
+
 /// Reads the entry at a position; the values end at `values_end`.
 #[inline(always)]
-pub(crate) fn decode(entries: &[u8], values_end: usize, at: Position) -> Option<RawEntry> {
-    let (shared, unshared, value_bytes, suffix_at) = match entries.get(at.entry..)?.first_chunk::<3>() {
-        // The common case, lengths below 128, with one branch for the three of them.
-        Some(&[shared, unshared, value]) if (shared | unshared | value) < 0x80 => {
-            (usize::from(shared), usize::from(unshared), usize::from(value), at.entry + 3)
-        }
-        _ => decode_lengths(entries, at.entry)?,
-    };
-    // No length is near the end of what a usize holds: each is below 2^32.
-    let suffix_end = suffix_at + unshared;
-    let (trailer, end) = varint::take(entries, suffix_end)?;
-    let value_end = at.value + value_bytes;
+pub(crate) fn decode(entries: &[u8], values_end: usize, at: Position) -> Result<RawEntry, Fault> {
+    decode_inside(entries, values_end, at).ok_or(RUNS_PAST)
+}
+
+#[inline(always)]
+fn decode_inside(entries: &[u8], values_end: usize, at: Position) -> Option<RawEntry> {
+    let Lengths { shared, suffix, value } = Lengths::read(entries, at.entry)?;
+    let (trailer, end) = varint::take(entries, suffix.1)?;
+    let value_end = at.value + value;
     // The suffix lies inside, since the trailer after it does.
     (value_end <= values_end).then_some(RawEntry {
         at: at.entry,
         shared,
-        suffix: (suffix_at, suffix_end),
+        suffix,
         trailer,
         value: (at.value, value_end),
         end,
     })
 }
 
-#[cold]
-fn decode_lengths(entries: &[u8], at: usize) -> Option<(usize, usize, usize, usize)> {
-    let (shared, next) = length(entries, at)?;
-    let (unshared, next) = length(entries, next)?;
-    let (value, next) = length(entries, next)?;
-    Some((shared, unshared, value, next))
+/// What an entry begins with. No length is near the end of what a usize holds: each is below 2^32.
+struct Lengths {
+    shared: usize,
+    /// Where the suffix would begin and end; not checked against the end of the entries.
+    suffix: (usize, usize),
+    /// Bytes of the value.
+    value: usize,
+}
+
+impl Lengths {
+    #[inline(always)]
+    fn read(entries: &[u8], at: usize) -> Option<Self> {
+        match entries.get(at..)?.first_chunk::<3>() {
+            // The common case, lengths below 128, with one branch for the three of them.
+            Some(&[shared, unshared, value]) if (shared | unshared | value) < 0x80 => {
+                let (from, value) = (at + 3, usize::from(value));
+                Some(Lengths { shared: shared.into(), suffix: (from, from + usize::from(unshared)), value })
+            }
+            _ => Self::read_slowly(entries, at),
+        }
+    }
+
+    #[cold]
+    fn read_slowly(entries: &[u8], at: usize) -> Option<Self> {
+        let (shared, next) = length(entries, at)?;
+        let (unshared, next) = length(entries, next)?;
+        let (value, from) = length(entries, next)?;
+        Some(Lengths { shared, suffix: (from, from + unshared), value })
+    }
 }
 
 /// A length; one that no block can hold is refused, so that sums of a few never overflow.

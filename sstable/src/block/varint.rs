@@ -36,7 +36,7 @@ pub(crate) fn len(value: u64) -> usize {
 }
 
 /// The number at `at` and where the next byte is; `None` when the bytes end before it or it has more than 64 bits.
-#[inline]
+#[inline(always)]
 pub(crate) fn take(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
     let rest = bytes.get(at..)?;
     let &first = rest.first()?;
@@ -52,6 +52,18 @@ pub(crate) fn take(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
         }
     }
     take_slowly(rest).map(|(value, taken)| (value, at + taken))
+}
+
+/// What follows the number that `bytes` begin with; `None` when they end before it or it has more bytes than a number can.
+#[inline(always)]
+pub(crate) fn skip(bytes: &[u8]) -> Option<&[u8]> {
+    if let Some(chunk) = bytes.first_chunk::<8>() {
+        let ends = !u64::from_le_bytes(*chunk) & 0x8080_8080_8080_8080;
+        if ends != 0 {
+            return bytes.get(ends.trailing_zeros() as usize / 8 + 1..);
+        }
+    }
+    take_slowly(bytes).and_then(|(_, taken)| bytes.get(taken..))
 }
 
 /// Squeezes the high bit out of each of eight bytes.
@@ -94,9 +106,11 @@ mod tests {
             put(&mut bytes, value);
             assert_eq!(bytes.len() - 1, len(value), "{value}");
             assert_eq!(take(&bytes, 1), Some((value, bytes.len())));
+            assert_eq!(skip(&bytes[1..]), Some(&[][..]));
             let end = bytes.len();
             bytes.extend([0xff; 9]);
             assert_eq!(take(&bytes, 1), Some((value, end)));
+            assert_eq!(skip(&bytes[1..]), Some(&[0xff; 9][..]));
         }
     }
 
@@ -107,8 +121,10 @@ mod tests {
             put(&mut bytes, value);
             bytes.pop();
             assert_eq!(take(&bytes, 0), None, "{value}");
+            assert_eq!(skip(&bytes), None, "{value}");
         }
         assert_eq!(take(&[0xff; 20], 0), None);
+        assert_eq!(skip(&[0xff; 20]), None);
         assert_eq!(take(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], 0), None);
         assert_eq!(take(&[], 0), None);
         assert_eq!(take(&[1], 7), None);

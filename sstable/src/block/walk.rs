@@ -9,11 +9,11 @@
 //!
 //! Costs: a step O(1) amortised over an interval; the buffers are kept from block to block.
 //!
-//! Invariants: *Standing*: when `is_standing`, `key`, `entry`, `seqno` and `kind` are those of one entry of the block. *Inside* as in
+//! Invariants: *Standing*: when `is_standing`, `key`, `at`, `end`, `value`, `seqno` and `kind` are those of one entry of the block. *Inside* as in
 //! [`super::data`].
 
 use bytes::Bytes;
-use terrace_entry::{Entry, InternalKey, Kind, SeqNo};
+use terrace_entry::{Entry, InternalKey, KeyBuffer, Kind, SeqNo};
 
 use super::data::{self, DataBlock, Layout, Position, RawEntry};
 use super::fault::Fault;
@@ -24,8 +24,12 @@ pub(crate) struct BlockWalk {
     block: Bytes,
     layout: Layout,
     standing: bool,
-    key: Vec<u8>,
-    entry: RawEntry,
+    key: KeyBuffer,
+    /// Where the entry begins and where the next one does, among the entries.
+    at: usize,
+    end: usize,
+    /// Where its value begins and ends, in the block.
+    value: (usize, usize),
     seqno: SeqNo,
     kind: Kind,
     /// The headers of the interval walked backward in, up to the entry stood on; empty when walking forward.
@@ -38,8 +42,10 @@ impl BlockWalk {
             block: Bytes::new(),
             layout: Layout::default(),
             standing: false,
-            key: Vec::new(),
-            entry: RawEntry::default(),
+            key: KeyBuffer::new(),
+            at: 0,
+            end: 0,
+            value: (0, 0),
             seqno: SeqNo::ZERO,
             kind: Kind::Delete,
             interval: Vec::new(),
@@ -78,17 +84,20 @@ impl BlockWalk {
     }
 
     /// The entry stood on.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn current(&self) -> Option<Entry<'_>> {
-        self.standing.then(|| Entry {
-            key: InternalKey::new(&self.key, self.seqno, self.kind),
-            value: &self.block[self.entry.value.0..self.entry.value.1],
-        })
+        if !self.standing {
+            return None;
+        }
+        let key = InternalKey::new(self.key.as_slice(), self.seqno, self.kind);
+        // Inside the block by *Standing*; an index would be checked again wherever only the key is asked for.
+        let value = self.block.get(self.value.0..self.value.1).unwrap_or_default();
+        Some(Entry { key, value })
     }
 
     /// The value stood on, sharing the block; empty when standing nowhere.
     pub(crate) fn value_bytes(&self) -> Bytes {
-        if self.standing { self.block.slice(self.entry.value.0..self.entry.value.1) } else { Bytes::new() }
+        if self.standing { self.block.slice(self.value.0..self.value.1) } else { Bytes::new() }
     }
 
     /// Stands on the first entry. False when there is none.
@@ -119,45 +128,49 @@ impl BlockWalk {
         let Some(entry) = data.lower_bound(target)? else {
             return Ok(false);
         };
-        self.key.clear();
-        self.key.reserve(entry.key_bytes());
-        self.key.extend_from_slice(&target.user_key[..entry.shared]);
-        self.key.extend_from_slice(data.bytes(entry.suffix));
-        self.stand_on(entry)
+        self.key.set(&target.user_key[..entry.shared]);
+        self.append_suffix(&entry);
+        self.stand_on(&entry)
     }
 
     /// Stands on the next entry. False, and nowhere, when there is none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<bool, Fault> {
         self.interval.clear();
-        let at = self.entry.next();
-        if !self.standing || at.entry >= self.layout.entries_end - self.layout.values_end {
+        if !self.standing || self.end >= self.layout.entries_end - self.layout.values_end {
             self.standing = false;
             return Ok(false);
         }
         self.standing = false;
-        self.enter_forward(at)
+        self.enter_forward(Position { entry: self.end, value: self.value.1 })
     }
 
     /// Stands on the entry at `at`; `key` holds the key before it.
-    #[inline]
+    #[inline(always)]
     fn enter_forward(&mut self, at: Position) -> Result<bool, Fault> {
-        let data = DataBlock::with_layout(&self.block, self.layout);
-        let entry = data.decode(at)?;
-        let suffix = data.bytes(entry.suffix);
+        let Layout { values_end, entries_end, .. } = self.layout;
+        let entry = data::decode(&self.block[values_end..entries_end], values_end, at)?;
         if entry.shared > self.key.len() {
             return Err(Fault::Damage("entry shares more than the key before it has"));
         }
-        self.key.truncate(entry.shared);
-        self.key.extend_from_slice(suffix);
-        self.stand_on(entry)
+        self.append_suffix(&entry);
+        self.stand_on(&entry)
+    }
+
+    /// Makes `key` the key of `entry`, whose shared part it begins with.
+    #[inline(always)]
+    fn append_suffix(&mut self, entry: &RawEntry) {
+        let (from, to) = entry.suffix;
+        // To the end of the block: what lies behind the suffix is there to be read with it.
+        let suffix = &self.block[self.layout.values_end + from..];
+        self.key.splice(entry.shared, suffix, to - from);
     }
 
     /// Stands on `entry`, whose user key is in `key`.
-    #[inline]
-    fn stand_on(&mut self, entry: RawEntry) -> Result<bool, Fault> {
+    #[inline(always)]
+    fn stand_on(&mut self, entry: &RawEntry) -> Result<bool, Fault> {
         (self.seqno, self.kind) = data::split_trailer(entry.trailer)?;
-        self.entry = entry;
+        (self.at, self.end, self.value) = (entry.at, entry.end, entry.value);
         self.standing = true;
         Ok(true)
     }
@@ -168,13 +181,13 @@ impl BlockWalk {
             return Ok(false);
         }
         self.standing = false;
-        if self.interval.len() >= 2 {
-            // The last header is the entry stood on. What it shares with the one before is in `key` already.
-            let kept = self.entry.shared;
-            self.interval.pop();
-            return self.rebuild_key(kept);
+        // The last header is the entry stood on. What it shares with the one before is in `key` already.
+        if self.interval.len() >= 2
+            && let Some(stood_on) = self.interval.pop()
+        {
+            return self.rebuild_key(stood_on.shared);
         }
-        let at = self.entry.at;
+        let at = self.at;
         let data = self.data();
         // Restarts that begin before this entry; they come first.
         let (mut low, mut high) = (0, data.restarts());
@@ -209,7 +222,7 @@ impl BlockWalk {
         };
         let data = DataBlock::with_layout(&self.block, self.layout);
         if last.shared > self.key.len() {
-            self.key.resize(last.shared, 0);
+            self.key.resize(last.shared);
         }
         let mut missing = last.shared;
         for entry in before.iter().rev() {
@@ -219,13 +232,12 @@ impl BlockWalk {
             if entry.shared < missing {
                 let from = entry.shared.max(kept);
                 let suffix = &data.bytes(entry.suffix)[from - entry.shared..missing - entry.shared];
-                self.key[from..missing].copy_from_slice(suffix);
+                self.key.as_mut_slice()[from..missing].copy_from_slice(suffix);
                 missing = entry.shared;
             }
         }
-        self.key.truncate(last.shared);
-        self.key.extend_from_slice(data.bytes(last.suffix));
-        self.stand_on(last)
+        self.append_suffix(&last);
+        self.stand_on(&last)
     }
 }
 

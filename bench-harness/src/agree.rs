@@ -24,7 +24,7 @@ use terrace_compaction::CompactionPicker;
 use terrace_compaction::stock::{Make, Sizes};
 use terrace_memtable::BTreeMemTable;
 use terrace_simulator::{Experiment, Sample, Workload};
-use terrace_sstable::{BlockTable, Compression, QuickCache};
+use terrace_sstable::{BlockTable, Compression, SlotCache};
 use terrace_vfs::{MemVfs, RealVfs, Vfs};
 use terrace_wal::NullLog;
 
@@ -110,7 +110,7 @@ enum AnyPolicy {}
 impl terrace::Parts for AnyPolicy {
     type MemTable = BTreeMemTable;
     type Log = NullLog;
-    type Cache = QuickCache;
+    type Cache = SlotCache;
     type Table = BlockTable;
     type Picker = Box<dyn CompactionPicker>;
 

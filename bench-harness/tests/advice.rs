@@ -15,7 +15,9 @@ use terrace_compaction::CompactionPicker;
 use terrace_compaction::stock::{self, Sizes};
 use terrace_memtable::BTreeMemTable;
 use terrace_simulator::advise::{Advisor, Choice, Counts, Goal, History, Prices, Space};
-use terrace_sstable::{BlockCache, BlockKey, BlockTable, CacheStats, Compression, FilterOptions, QuickCache};
+use terrace_sstable::{
+    BlockCache, BlockTable, CacheStats, Compression, FilterOptions, SlotCache, Slots, TableBlocks,
+};
 use terrace_vfs::{MemVfs, Vfs};
 use terrace_wal::{CreateLog, LogKind};
 
@@ -31,25 +33,19 @@ thread_local! {
 
 /// The stock cache, with a count of what users miss in it: merges ask it, too.
 #[derive(Debug)]
-struct CountingCache(QuickCache);
+struct CountingCache(Arc<SlotCache>);
 
 impl BlockCache for CountingCache {
     const NAME: &'static str = "counting";
 
+    type Table = CountingBlocks;
+
     fn new(capacity_bytes: u64) -> Self {
-        CountingCache(QuickCache::new(capacity_bytes))
+        CountingCache(Arc::new(SlotCache::new(capacity_bytes)))
     }
 
-    fn get(&self, key: BlockKey) -> Option<bytes::Bytes> {
-        let found = self.0.get(key);
-        if found.is_none() && FOR_USER.get() {
-            MISSES.set(MISSES.get() + 1);
-        }
-        found
-    }
-
-    fn insert(&self, key: BlockKey, block: bytes::Bytes) {
-        self.0.insert(key, block);
+    fn table(self: &Arc<Self>, file_number: u64, blocks: usize) -> CountingBlocks {
+        CountingBlocks(self.0.table(file_number, blocks))
     }
 
     fn set_capacity(&self, capacity_bytes: u64) {
@@ -62,6 +58,23 @@ impl BlockCache for CountingCache {
 
     fn stats(&self) -> CacheStats {
         self.0.stats()
+    }
+}
+
+#[derive(Debug)]
+struct CountingBlocks(Slots);
+
+impl TableBlocks for CountingBlocks {
+    fn get(&self, number: usize) -> Option<bytes::Bytes> {
+        let found = self.0.get(number);
+        if found.is_none() && FOR_USER.get() {
+            MISSES.set(MISSES.get() + 1);
+        }
+        found
+    }
+
+    fn insert(&self, number: usize, block: bytes::Bytes) {
+        self.0.insert(number, block);
     }
 }
 

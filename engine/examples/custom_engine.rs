@@ -241,7 +241,7 @@ enum MyParts {}
 impl Parts for MyParts {
     type MemTable = TreeMemTable;
     type Log = terrace_wal::BufferedLog;
-    type Cache = terrace_sstable::QuickCache;
+    type Cache = terrace_sstable::SlotCache;
     type Table = terrace_sstable::BlockTable;
     type Picker = MergeAllPicker;
 

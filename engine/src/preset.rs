@@ -9,7 +9,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use terrace_sstable::{BlockTable, QuickCache};
+use terrace_sstable::{BlockTable, SlotCache};
 use terrace_vfs::Vfs;
 use terrace_wal::{AnyLog, CreateLog, LogKind, LogWriter};
 
@@ -138,7 +138,7 @@ pub type Db = Engine<DefaultParts>;
 impl Parts for DefaultParts {
     type MemTable = DefaultMemTable;
     type Log = StockLog;
-    type Cache = QuickCache;
+    type Cache = SlotCache;
     type Table = BlockTable;
     type Picker = DefaultPicker;
 

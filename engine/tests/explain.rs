@@ -14,7 +14,7 @@ enum BoxedParts {}
 impl terrace::Parts for BoxedParts {
     type MemTable = terrace::DefaultMemTable;
     type Log = terrace_wal::BufferedLog;
-    type Cache = terrace_sstable::QuickCache;
+    type Cache = terrace_sstable::SlotCache;
     type Table = terrace_sstable::BlockTable;
     type Picker = Box<dyn terrace_compaction::CompactionPicker>;
 

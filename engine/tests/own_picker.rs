@@ -3,7 +3,7 @@
 use std::path::Path;
 use terrace::{DefaultMemTable, Engine, Options, Parts, StockLog};
 use terrace_compaction::{CompactionPicker, Output, PickContext, Plan, Reason, Shape, Task, TaskKind};
-use terrace_sstable::{BlockTable, QuickCache};
+use terrace_sstable::{BlockTable, SlotCache};
 
 /// Merges the two newest runs of level 0 as soon as there are three, and never anything else.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ macro_rules! parts {
         impl Parts for $name {
             type MemTable = DefaultMemTable;
             type Log = StockLog;
-            type Cache = QuickCache;
+            type Cache = SlotCache;
             type Table = BlockTable;
             type Picker = $picker;
 

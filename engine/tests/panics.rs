@@ -10,7 +10,7 @@ use terrace::{
 use terrace_compaction::{CompactionPicker, PickContext, Plan, Shape};
 use terrace_entry::{InternalKey, SeqNo};
 use terrace_memtable::{BTreeMemTable, Found, MemTable};
-use terrace_sstable::{BlockTable, QuickCache};
+use terrace_sstable::{BlockTable, SlotCache};
 use terrace_vfs::{Fault, FaultRule, FaultVfs, MemVfs, Operation};
 
 /// Longer than what a leader inserts before it passes the lead on.
@@ -81,7 +81,7 @@ enum Panicky {}
 impl Parts for Panicky {
     type MemTable = PanickyMemTable;
     type Log = terrace_wal::BufferedLog;
-    type Cache = QuickCache;
+    type Cache = SlotCache;
     type Table = BlockTable;
     type Picker = PanickyPicker;
 

@@ -12,7 +12,7 @@ use terrace_entry::testing::next_random;
 use terrace_entry::{Cursor, InternalKey, Kind, SeqNo};
 use terrace_sstable::{
     BlockCache, BlockTable, Compression, CursorOptions, FilterOptions, NullCache, OpenTable, QuickCache,
-    TableFormat, TableOptions, TableReader, TableWriter,
+    SlotCache, TableFormat, TableOptions, TableReader, TableWriter,
 };
 use terrace_vfs::{CreateOptions, Existing, RealVfs, Vfs};
 
@@ -159,14 +159,15 @@ fn all(criterion: &mut Criterion) {
         ..TableOptions::default()
     };
     bench_format::<BlockTable, QuickCache>(criterion, "quick/plain", plain);
-    bench_format::<BlockTable, QuickCache>(
+    bench_format::<BlockTable, SlotCache>(criterion, "slots/plain", plain);
+    bench_format::<BlockTable, SlotCache>(
         criterion,
-        "quick/16k",
+        "slots/16k",
         TableOptions { block_bytes: 16 << 10, ..plain },
     );
-    bench_format::<BlockTable, QuickCache>(
+    bench_format::<BlockTable, SlotCache>(
         criterion,
-        "quick/lz4",
+        "slots/lz4",
         TableOptions { compression: Compression::Lz4, ..plain },
     );
     bench_format::<BlockTable, NullCache>(criterion, "none/plain", plain);

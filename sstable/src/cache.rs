@@ -2,15 +2,7 @@
 
 use bytes::Bytes;
 use core::fmt::Debug;
-
-/// What names a block: its file and where it begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BlockKey {
-    /// The file's number, unique while the cache lives.
-    pub file_number: u64,
-    /// Where the block begins in the file.
-    pub offset: u64,
-}
+use std::sync::Arc;
 
 /// Hits, misses and size of a cache, for statistics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,20 +21,21 @@ pub struct CacheStats {
 ///
 /// # Contract
 ///
-/// Whatever `insert` was given for a key is what `get` returns for it, or nothing. Calls come from many threads. The bytes held stay at or below the
+/// Whatever `insert` was given for a block of a table is what `get` returns for it, or nothing. Calls come from many threads. The bytes held stay at or below the
 /// capacity, except for one block being inserted. A block is freed when the cache and the last reader let go of it.
 pub trait BlockCache: Debug + Send + Sync + 'static {
     /// The name used on command lines and in reports.
     const NAME: &'static str;
 
+    /// The cache as one open table sees it.
+    type Table: TableBlocks;
+
     /// A cache that may hold `capacity_bytes` of blocks.
     fn new(capacity_bytes: u64) -> Self;
 
-    /// The block, if held. Cost: O(1), a clone of [`Bytes`].
-    fn get(&self, key: BlockKey) -> Option<Bytes>;
-
-    /// Offers a block.
-    fn insert(&self, key: BlockKey, block: Bytes);
+    /// The way to the blocks of a table that has so many. `file_number` names the table while the cache lives; a table that is opened twice
+    /// at a time may share its blocks or not.
+    fn table(self: &Arc<Self>, file_number: u64, blocks: usize) -> Self::Table;
 
     /// Changes the capacity, evicting as needed: how a memory budget reaches the cache.
     fn set_capacity(&self, capacity_bytes: u64);
@@ -58,6 +51,22 @@ pub trait BlockCache: Debug + Send + Sync + 'static {
     }
 }
 
+/// The blocks of one open table, as far as the cache holds them. A block is named by its number in the table, from 0.
+///
+/// Why not one look-up for all tables: who knows the table and the number needs no hash and no probe (see `SlotCache`).
+pub trait TableBlocks: Debug + Send + Sync + 'static {
+    /// The block, if held. Cost: O(1), a clone of [`Bytes`].
+    fn get(&self, number: usize) -> Option<Bytes>;
+
+    /// Offers a block.
+    fn insert(&self, number: usize, block: Bytes);
+
+    /// Memory that it takes for as long as the table is open, whatever is cached.
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+}
+
 /// Keeps nothing; every read goes to the file (and the system's page cache).
 #[derive(Debug)]
 pub struct NullCache;
@@ -65,19 +74,27 @@ pub struct NullCache;
 impl BlockCache for NullCache {
     const NAME: &'static str = "none";
 
+    type Table = NullCache;
+
     fn new(_capacity_bytes: u64) -> Self {
         NullCache
     }
 
-    fn get(&self, _key: BlockKey) -> Option<Bytes> {
-        None
+    fn table(self: &Arc<Self>, _file_number: u64, _blocks: usize) -> NullCache {
+        NullCache
     }
-
-    fn insert(&self, _key: BlockKey, _block: Bytes) {}
 
     fn set_capacity(&self, _capacity_bytes: u64) {}
 
     fn stats(&self) -> CacheStats {
         CacheStats::default()
     }
+}
+
+impl TableBlocks for NullCache {
+    fn get(&self, _number: usize) -> Option<Bytes> {
+        None
+    }
+
+    fn insert(&self, _number: usize, _block: Bytes) {}
 }

@@ -5,7 +5,7 @@
 //! # Traits
 //!
 //! A [`TableFormat`] is a [`TableWriter`] and a [`TableReader`] of the same files; [`BlockTable`] is the stock one. A [`BlockCache`]
-//! keeps blocks for all tables of a database; [`QuickCache`] is the stock one, [`NullCache`] keeps nothing.
+//! keeps blocks for all tables of a database; [`SlotCache`] is the stock one, [`NullCache`] keeps nothing.
 //!
 //! # Example
 //!
@@ -13,11 +13,11 @@
 //! use std::{path::Path, sync::Arc};
 //! use terrace_bloom::KeyHash;
 //! use terrace_entry::{InternalKey, Kind, SeqNo};
-//! use terrace_sstable::{BlockCache, BlockTable, OpenTable, QuickCache, TableFormat, TableOptions, TableReader, TableWriter};
+//! use terrace_sstable::{BlockCache, BlockTable, OpenTable, SlotCache, TableFormat, TableOptions, TableReader, TableWriter};
 //! use terrace_vfs::{CreateOptions, MemVfs, Vfs};
 //!
-//! type Writer = <BlockTable as TableFormat<QuickCache>>::Writer;
-//! type Reader = <BlockTable as TableFormat<QuickCache>>::Reader;
+//! type Writer = <BlockTable as TableFormat<SlotCache>>::Writer;
+//! type Reader = <BlockTable as TableFormat<SlotCache>>::Reader;
 //!
 //! let vfs = MemVfs::new();
 //! vfs.create_dir_all(Path::new("/db"))?;
@@ -29,7 +29,7 @@
 //! writer.finish()?;
 //! vfs.sync_dir(Path::new("/db"))?;
 //!
-//! let cache = Arc::new(QuickCache::new(8 << 20));
+//! let cache = Arc::new(SlotCache::new(8 << 20));
 //! let table = Reader::open(OpenTable { file: vfs.open(path)?, file_number: 1, cache })?;
 //! let hash = KeyHash::of(b"apple");
 //! assert_eq!(table.get(b"apple", hash, SeqNo::MAX)?.unwrap().value, "red");
@@ -49,7 +49,8 @@
 //! | feature | brings |
 //! | --- | --- |
 //! | `block` (default) | [`BlockTable`], and [`dump`] for its files |
-//! | `quick` (default) | [`QuickCache`] |
+//! | `slots` (default) | [`SlotCache`] |
+//! | `quick` | `QuickCache`, on quick_cache |
 //! | `lz4` (default) | [`Compression::Lz4`]; without it such tables give [`Error::NotCompiledIn`] |
 //! | `bloom-blocked` (default), `bloom-standard` | the filters of terrace-bloom that tables may carry; one left out is refused by name |
 //! | `testing` | the conformance suites |
@@ -68,6 +69,8 @@ mod options;
 mod properties;
 #[cfg(feature = "quick")]
 mod quick;
+#[cfg(feature = "slots")]
+mod slots;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -81,12 +84,14 @@ use terrace_vfs::{ReadFile, WriteFile};
 pub use block::{
     BlockTable, BlockTableCursor, BlockTableReader, BlockTableWriter, KEY_BYTES_MAX, VALUE_BYTES_MAX, dump,
 };
-pub use cache::{BlockCache, BlockKey, CacheStats, NullCache};
+pub use cache::{BlockCache, CacheStats, NullCache, TableBlocks};
 pub use error::{Error, Result};
 pub use options::{Compression, FilterOptions, TableOptions};
 pub use properties::Properties;
 #[cfg(feature = "quick")]
-pub use quick::QuickCache;
+pub use quick::{QuickBlocks, QuickCache};
+#[cfg(feature = "slots")]
+pub use slots::{SlotCache, Slots};
 
 /// The newest version of a key in a table at or below a sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,6 +263,6 @@ pub trait TableReader<C: BlockCache>: Send + Sync + Sized + 'static {
     }
 }
 
-#[cfg(all(doctest, feature = "block", feature = "quick"))]
+#[cfg(all(doctest, feature = "block", feature = "slots"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeDoctests;

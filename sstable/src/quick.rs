@@ -3,7 +3,7 @@
 //!
 //! Departures: capacity is in bytes, each block counted with what the cache needs to keep it; the shards' capacities add up to at
 //! most the capacity (quick_cache rounds them up); keys are hashed by one multiplication, since file numbers and
-//! offsets are nobody's to choose.
+//! blocks' numbers are nobody's to choose.
 //!
 //! Costs: a hit takes the read lock of one shard, a probe, and a count up of the block. Hits and misses are counted in the shard
 //! that was locked anyway.
@@ -15,9 +15,10 @@ use core::hash::{BuildHasher, Hasher};
 use core::hint::black_box;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{BlockCache, BlockKey, CacheStats};
+use crate::{BlockCache, CacheStats, TableBlocks};
 
 /// What a block costs beyond its bytes: the entry, its slot in the table, the share of the buffer.
 const OVERHEAD_BYTES: u64 = 160;
@@ -31,7 +32,7 @@ const SHARDS_MAX: u64 = 64;
 /// The size of a block for the first estimate of how many will be held.
 const BLOCK_BYTES_EXPECTED: u64 = 4096;
 
-/// The stock block cache: sharded, scan-resistant, bounded in bytes.
+/// A block cache in one table of all blocks: sharded, scan-resistant, bounded in bytes.
 ///
 /// A block larger than a shard (a sixty-fourth of the capacity, or more where that is less than 512 KiB) is not kept. The number of
 /// shards is fixed by the first capacity.
@@ -43,6 +44,8 @@ pub struct QuickCache {
 
 impl BlockCache for QuickCache {
     const NAME: &'static str = "quick";
+
+    type Table = QuickBlocks;
 
     fn new(capacity_bytes: u64) -> Self {
         let shards = (capacity_bytes / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX);
@@ -61,19 +64,8 @@ impl BlockCache for QuickCache {
         quick
     }
 
-    #[inline]
-    fn get(&self, key: BlockKey) -> Option<Bytes> {
-        let found = self.cache.get(&key).map(|block| block.0);
-        // The locks within are compiled into the standard library, whose orders the thread sanitizer does not see.
-        #[cfg(thread_sanitizer)]
-        self.capacity_bytes.load(Ordering::Acquire);
-        found
-    }
-
-    fn insert(&self, key: BlockKey, block: Bytes) {
-        #[cfg(thread_sanitizer)]
-        self.capacity_bytes.fetch_add(0, Ordering::Release);
-        self.cache.insert(key, Block(block));
+    fn table(self: &Arc<Self>, file_number: u64, _blocks: usize) -> QuickBlocks {
+        QuickBlocks { cache: Arc::clone(self), file_number }
     }
 
     fn set_capacity(&self, capacity_bytes: u64) {
@@ -91,6 +83,38 @@ impl BlockCache for QuickCache {
             capacity_bytes: self.capacity_bytes.load(Ordering::Relaxed),
         }
     }
+}
+
+/// The blocks of one table in a [`QuickCache`].
+#[derive(Debug)]
+pub struct QuickBlocks {
+    cache: Arc<QuickCache>,
+    file_number: u64,
+}
+
+impl TableBlocks for QuickBlocks {
+    #[inline]
+    fn get(&self, number: usize) -> Option<Bytes> {
+        let key = BlockKey { file_number: self.file_number, number };
+        let found = self.cache.cache.get(&key).map(|block| block.0);
+        // The locks within are compiled into the standard library, whose orders the thread sanitizer does not see.
+        #[cfg(thread_sanitizer)]
+        self.cache.capacity_bytes.load(Ordering::Acquire);
+        found
+    }
+
+    fn insert(&self, number: usize, block: Bytes) {
+        #[cfg(thread_sanitizer)]
+        self.cache.capacity_bytes.fetch_add(0, Ordering::Release);
+        self.cache.cache.insert(BlockKey { file_number: self.file_number, number }, Block(block));
+    }
+}
+
+/// What names a block: its file and its place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct BlockKey {
+    file_number: u64,
+    number: usize,
 }
 
 /// A cached block.
@@ -138,6 +162,11 @@ impl Hasher for Folded {
     fn write_u64(&mut self, value: u64) {
         let product = u128::from(self.0 ^ value) * 0x9e37_79b9_7f4a_7c15;
         self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+
+    #[inline]
+    fn write_usize(&mut self, value: usize) {
+        self.write_u64(value as u64);
     }
 
     fn write(&mut self, bytes: &[u8]) {

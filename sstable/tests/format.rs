@@ -9,8 +9,8 @@ use terrace_entry::testing::sample_versions;
 use terrace_entry::{Cursor, InternalKey, Kind, OwnedVersion, SeqNo};
 use terrace_sstable::testing::TableFixture;
 use terrace_sstable::{
-    BlockCache, BlockKey, BlockTable, BlockTableReader, CacheStats, Compression, CursorOptions, Error,
-    FilterOptions, LostKeys, LostStretch, NullCache, OpenTable, QuickCache, TableFormat, TableOptions,
+    BlockCache, BlockTable, BlockTableReader, CacheStats, Compression, CursorOptions, Error, FilterOptions,
+    LostKeys, LostStretch, NullCache, OpenTable, SlotCache, TableBlocks, TableFormat, TableOptions,
     TableReader, TableWriter, dump,
 };
 use terrace_vfs::ReadFile;
@@ -392,7 +392,7 @@ fn readahead_reads_at_most_thrice_what_a_short_scan_needs() {
 fn cursor_fills_the_cache_when_asked_and_only_then() {
     let versions = many_versions();
     for readahead_bytes in [0, 1000] {
-        let (file, table, cache) = watched::<QuickCache>(&versions);
+        let (file, table, cache) = watched::<SlotCache>(&versions);
         let walk = |fill_cache| {
             let mut cursor = Arc::clone(&table).cursor(CursorOptions { fill_cache, readahead_bytes });
             cursor.seek_to_first().unwrap();
@@ -422,16 +422,14 @@ struct Offered {
 impl BlockCache for Offered {
     const NAME: &'static str = "offered";
 
+    type Table = OfferedBlocks;
+
     fn new(capacity_bytes: u64) -> Self {
         Offered { blocks: AtomicUsize::new(0), capacity_bytes: AtomicUsize::new(capacity_bytes as usize) }
     }
 
-    fn get(&self, _key: BlockKey) -> Option<Bytes> {
-        None
-    }
-
-    fn insert(&self, _key: BlockKey, _block: Bytes) {
-        self.blocks.fetch_add(1, Ordering::Relaxed);
+    fn table(self: &Arc<Self>, _file_number: u64, _blocks: usize) -> OfferedBlocks {
+        OfferedBlocks(Arc::clone(self))
     }
 
     fn set_capacity(&self, capacity_bytes: u64) {
@@ -441,6 +439,19 @@ impl BlockCache for Offered {
     fn stats(&self) -> CacheStats {
         let capacity_bytes = self.capacity_bytes.load(Ordering::Relaxed) as u64;
         CacheStats { capacity_bytes, ..CacheStats::default() }
+    }
+}
+
+#[derive(Debug)]
+struct OfferedBlocks(Arc<Offered>);
+
+impl TableBlocks for OfferedBlocks {
+    fn get(&self, _number: usize) -> Option<Bytes> {
+        None
+    }
+
+    fn insert(&self, _number: usize, _block: Bytes) {
+        self.0.blocks.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -626,7 +637,7 @@ type Salvaged = (Vec<OwnedVersion>, Vec<LostStretch>);
 
 fn salvage(fixture: &Fixture) -> Salvaged {
     let (mut kept, mut lost) = (Vec::new(), Vec::new());
-    type Reader = <BlockTable as TableFormat<QuickCache>>::Reader;
+    type Reader = <BlockTable as TableFormat<SlotCache>>::Reader;
     let file = fixture.file();
     let keep = &mut |key: InternalKey<'_>, value: &[u8]| {
         kept.push((key.user_key.to_vec(), key.seqno, key.kind, value.to_vec()));

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use terrace_bloom::FilterId;
 use terrace_entry::{Kind, OwnedVersion, SeqNo};
 use terrace_sstable::testing::check_table;
-use terrace_sstable::{BlockTable, Compression, FilterOptions, NullCache, QuickCache, TableOptions};
+use terrace_sstable::{BlockTable, Compression, FilterOptions, NullCache, SlotCache, TableOptions};
 
 /// Keys of few letters, so that prefixes are shared and user keys come again.
 fn any_key() -> impl Strategy<Value = Vec<u8>> {
@@ -59,6 +59,6 @@ proptest! {
     #[test]
     fn what_was_written_is_what_is_read(versions in any_versions(), options in any_options()) {
         check_table::<BlockTable, NullCache>(versions.clone(), &options);
-        check_table::<BlockTable, QuickCache>(versions, &options);
+        check_table::<BlockTable, SlotCache>(versions, &options);
     }
 }

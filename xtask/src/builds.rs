@@ -213,7 +213,7 @@ fn manifest(root: &Path, build: &Build) -> String {
         for (name, folder, features) in [
             ("terrace-compaction", "compaction", &["leveled"][..]),
             ("terrace-memtable", "memtable", &["btree"]),
-            ("terrace-sstable", "sstable", &["block", "quick"]),
+            ("terrace-sstable", "sstable", &["block", "slots"]),
             ("terrace-wal", "wal", &["buffered"]),
         ] {
             text += &line(
@@ -234,7 +234,7 @@ enum Own {}
 impl terrace::Parts for Own {
     type MemTable = terrace_memtable::BTreeMemTable;
     type Log = terrace_wal::BufferedLog;
-    type Cache = terrace_sstable::QuickCache;
+    type Cache = terrace_sstable::SlotCache;
     type Table = terrace_sstable::BlockTable;
     type Picker = terrace_compaction::LeveledPicker;
 

@@ -16,7 +16,7 @@ use terrace_bloom::{BlockedBloom, Filter, FilterId, StandardBloom};
 use terrace_compaction::CompactionPicker;
 use terrace_compaction::stock::{self, Sizes};
 use terrace_memtable::{BTreeMemTable, HashMemTable, MemTable, SkipListMemTable};
-use terrace_sstable::{BlockTable, Compression, FilterOptions, QuickCache};
+use terrace_sstable::{BlockCache, BlockTable, Compression, FilterOptions, QuickCache, SlotCache};
 use terrace_vfs::Vfs;
 use terrace_wal::{CreateLog, LogKind};
 
@@ -31,13 +31,13 @@ fn sizes(options: &Options) -> Sizes {
     }
 }
 
-/// The parts of one engine: a memtable, any policy, the rest stock.
-struct Mix<M>(PhantomData<M>);
+/// The parts of one engine: a memtable, a cache, any policy, the rest stock.
+struct Mix<M, C>(PhantomData<(M, C)>);
 
-impl<M: MemTable> terrace::Parts for Mix<M> {
+impl<M: MemTable, C: BlockCache> terrace::Parts for Mix<M, C> {
     type MemTable = M;
     type Log = StockLog;
-    type Cache = QuickCache;
+    type Cache = C;
     type Table = BlockTable;
     type Picker = Box<dyn CompactionPicker>;
 
@@ -60,25 +60,27 @@ impl<M: MemTable> terrace::Parts for Mix<M> {
 }
 
 /// Opens one combination.
-struct TerraceFactory<M> {
+struct TerraceFactory<M, C> {
     parts: Parts,
     picker: stock::Make,
     log: LogKind,
     filter: Option<FilterId>,
     compression: Compression,
-    types: PhantomData<fn() -> M>,
+    types: PhantomData<fn() -> (M, C)>,
 }
 
 /// Every combination; the stock one is the first.
 pub(super) fn factories() -> Vec<Box<dyn StoreFactory>> {
     let mut all = Vec::new();
-    add::<HashMemTable>(&mut all);
-    add::<BTreeMemTable>(&mut all);
-    add::<SkipListMemTable>(&mut all);
+    add::<HashMemTable, SlotCache>(&mut all);
+    add::<BTreeMemTable, SlotCache>(&mut all);
+    add::<SkipListMemTable, SlotCache>(&mut all);
+    // Each further pair of these is one more engine to compile.
+    add::<HashMemTable, QuickCache>(&mut all);
     all
 }
 
-fn add<M: MemTable>(all: &mut Vec<Box<dyn StoreFactory>>) {
+fn add<M: MemTable, C: BlockCache>(all: &mut Vec<Box<dyn StoreFactory>>) {
     let filters = [
         (BlockedBloom::NAME, Some(BlockedBloom::ID)),
         (StandardBloom::NAME, Some(StandardBloom::ID)),
@@ -96,12 +98,12 @@ fn add<M: MemTable>(all: &mut Vec<Box<dyn StoreFactory>>) {
                         picker: picker_name,
                         log: log.name(),
                         filter: filter_name,
-                        cache: "quick",
+                        cache: C::NAME,
                         compression: compression_name,
                         table: "block",
                         log_keeps: log.keeps(),
                     };
-                    all.push(Box::new(TerraceFactory::<M> {
+                    all.push(Box::new(TerraceFactory::<M, C> {
                         parts,
                         picker: *picker,
                         log,
@@ -115,7 +117,7 @@ fn add<M: MemTable>(all: &mut Vec<Box<dyn StoreFactory>>) {
     }
 }
 
-impl<M: MemTable> StoreFactory for TerraceFactory<M> {
+impl<M: MemTable, C: BlockCache> StoreFactory for TerraceFactory<M, C> {
     fn parts(&self) -> Parts {
         self.parts
     }
@@ -143,7 +145,8 @@ impl<M: MemTable> StoreFactory for TerraceFactory<M> {
             |name: &str| StoreError::new("open", format!("there is no throttle or limiter `{name}`"));
         let throttle =
             terrace_throttle::stock::throttle(settings.throttle).ok_or_else(|| unknown(settings.throttle))?;
-        let mut builder = Engine::<Mix<M>>::builder(dir).options(options).picker(picker).throttle(throttle);
+        let mut builder =
+            Engine::<Mix<M, C>>::builder(dir).options(options).picker(picker).throttle(throttle);
         if let Some((name, bytes_per_second)) = settings.limiter {
             let limiter = terrace_throttle::stock::limiter(name, bytes_per_second as f64);
             builder = builder.limiter(limiter.ok_or_else(|| unknown(name))?);

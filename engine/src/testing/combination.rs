@@ -29,7 +29,7 @@ impl<M> fmt::Debug for SwapParts<M> {
 impl<M: MemTable + 'static> Parts for SwapParts<M> {
     type MemTable = M;
     type Log = crate::StockLog;
-    type Cache = terrace_sstable::QuickCache;
+    type Cache = terrace_sstable::SlotCache;
     type Table = terrace_sstable::BlockTable;
     type Picker = Box<dyn CompactionPicker>;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use terrace::{DefaultMemTable, DefaultPicker, Engine, Error, Options, Parts, StockLog};
 use terrace_entry::{InternalKey, SeqNo};
 use terrace_memtable::{Found, MemTable};
-use terrace_sstable::{BlockTable, QuickCache};
+use terrace_sstable::{BlockTable, SlotCache};
 use terrace_vfs::MemVfs;
 
 use super::{explore, small};
@@ -47,7 +47,7 @@ enum Panicky {}
 impl Parts for Panicky {
     type MemTable = PanickyMemTable;
     type Log = StockLog;
-    type Cache = QuickCache;
+    type Cache = SlotCache;
     type Table = BlockTable;
     type Picker = DefaultPicker;
 

@@ -25,13 +25,13 @@ use super::fault::Fault;
 use super::reader::BlockTableReader;
 use super::stored::{self, Opened};
 use super::walk::BlockWalk;
-use crate::{BlockCache, CursorOptions, Error, Result};
+use crate::{BlockCache, CursorOptions, Error, Result, TableBlocks};
 
 /// Walks one table of the block format in both directions; see [`super::BlockTable`].
 ///
 /// [`Cursor::value_bytes`] shares the block that it stands in. With readahead and without `fill_cache` that is a share of everything that one
 /// read brought, so hold on to few of them.
-pub struct BlockTableCursor<C, F: FilterSet = StockFilters> {
+pub struct BlockTableCursor<C: BlockCache, F: FilterSet = StockFilters> {
     table: Arc<BlockTableReader<C, F>>,
     options: CursorOptions,
     number: usize,
@@ -55,7 +55,7 @@ struct Window {
     bytes: Bytes,
 }
 
-impl<C, F: FilterSet> core::fmt::Debug for BlockTableCursor<C, F> {
+impl<C: BlockCache, F: FilterSet> core::fmt::Debug for BlockTableCursor<C, F> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("BlockTableCursor")
             .field("table", &self.table)
@@ -126,7 +126,7 @@ impl<C: BlockCache, F: FilterSet> Cursor for BlockTableCursor<C, F> {
     }
 }
 
-impl<C, F: FilterSet> BlockTableCursor<C, F> {
+impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
     pub(super) fn new(table: Arc<BlockTableReader<C, F>>, options: CursorOptions) -> Self {
         BlockTableCursor {
             table,
@@ -199,8 +199,7 @@ impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
 
     fn fetch(&mut self, number: usize, ahead: bool) -> Result<Bytes> {
         let handle = self.table.index.handle(number);
-        let key = self.table.block_key(handle);
-        if let Some(block) = self.table.cache().get(key) {
+        if let Some(block) = self.table.blocks().get(number) {
             return Ok(block);
         }
         if !ahead {
@@ -211,7 +210,7 @@ impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
             self.ahead_bytes = (2 * self.ahead_bytes.max(handle.len)).min(self.options.readahead_bytes);
             if self.options.fill_cache && end == number + 1 {
                 // Its own buffer, which the cache will keep and count.
-                return self.table.read_into_cache(handle);
+                return self.table.read_into_cache(number);
             }
             self.read_window(number..end)?;
             let is_long = self.ahead_bytes == self.options.readahead_bytes;
@@ -231,7 +230,7 @@ impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
             Opened::Plain(len) => self.window.bytes.slice(start..start + len),
         };
         if self.fills {
-            self.table.cache().insert(key, block.clone());
+            self.table.blocks().insert(number, block.clone());
         }
         Ok(block)
     }

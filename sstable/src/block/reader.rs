@@ -19,15 +19,15 @@ use super::index::{Handle, Index};
 use super::stored::{self, Opened};
 use super::{describe, salvage, verify};
 use crate::{
-    BlockCache, BlockKey, CursorOptions, Error, Found, LostStretch, OpenTable, Properties, Result,
+    BlockCache, CursorOptions, Error, Found, LostStretch, OpenTable, Properties, Result, TableBlocks,
     TableReader,
 };
 
 /// Reads one table of the block format; see [`super::BlockTable`].
-pub struct BlockTableReader<C, F: FilterSet = StockFilters> {
+pub struct BlockTableReader<C: BlockCache, F: FilterSet = StockFilters> {
     pub(super) file: Arc<dyn ReadFile>,
-    file_number: u64,
     cache: Arc<C>,
+    blocks: C::Table,
     pub(super) footer: Footer,
     pub(super) index: Index,
     filter: Option<F::Reader<Bytes>>,
@@ -37,11 +37,10 @@ pub struct BlockTableReader<C, F: FilterSet = StockFilters> {
     is_packed: bool,
 }
 
-impl<C, F: FilterSet> core::fmt::Debug for BlockTableReader<C, F> {
+impl<C: BlockCache, F: FilterSet> core::fmt::Debug for BlockTableReader<C, F> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("BlockTableReader")
             .field("file", &self.file.path())
-            .field("file_number", &self.file_number)
             .field("properties", &self.properties)
             .finish_non_exhaustive()
     }
@@ -73,7 +72,7 @@ where
         let is_packed = properties.data_bytes_raw / 17 > properties.data_bytes_stored / 16;
         Ok(BlockTableReader {
             is_packed,
-            file_number: source.file_number,
+            blocks: source.cache.table(source.file_number, index.len()),
             cache: source.cache,
             index,
             filter,
@@ -123,7 +122,7 @@ where
 
     fn memory_bytes(&self) -> usize {
         let keys = self.properties.smallest_key.len() + self.properties.largest_key.len();
-        self.index.memory_bytes() + self.filter_bytes + keys + size_of::<Self>()
+        self.index.memory_bytes() + self.filter_bytes + keys + self.blocks.memory_bytes() + size_of::<Self>()
     }
 
     fn salvage(
@@ -140,10 +139,10 @@ where
 }
 
 impl<C: BlockCache, F: FilterSet> BlockTableReader<C, F> {
-    /// The name of a block in the cache.
+    /// The blocks of the table that are in the cache.
     #[inline]
-    pub(super) fn block_key(&self, handle: Handle) -> BlockKey {
-        BlockKey { file_number: self.file_number, offset: handle.offset }
+    pub(super) fn blocks(&self) -> &C::Table {
+        &self.blocks
     }
 
     #[inline]
@@ -160,20 +159,20 @@ impl<C: BlockCache, F: FilterSet> BlockTableReader<C, F> {
     /// A data block, from the cache or else from the file and then into the cache.
     #[inline]
     fn block(&self, number: usize) -> Result<Bytes> {
-        let handle = self.index.handle(number);
-        match self.cache.get(self.block_key(handle)) {
+        match self.blocks.get(number) {
             Some(block) => Ok(block),
-            None => self.read_into_cache(handle),
+            None => self.read_into_cache(number),
         }
     }
 
     #[cold]
-    pub(super) fn read_into_cache(&self, handle: Handle) -> Result<Bytes> {
+    pub(super) fn read_into_cache(&self, number: usize) -> Result<Bytes> {
+        let handle = self.index.handle(number);
         let block = match self.is_packed {
             true => read_packed_block(&*self.file, handle)?,
             false => read_block(&*self.file, handle)?,
         };
-        self.cache.insert(self.block_key(handle), block.clone());
+        self.blocks.insert(number, block.clone());
         Ok(block)
     }
 

@@ -58,7 +58,7 @@ struct Last {
     trailer: u64,
 }
 
-struct Check<'t, C, F: FilterSet> {
+struct Check<'t, C: crate::BlockCache, F: FilterSet> {
     table: &'t BlockTableReader<C, F>,
     last: Option<Last>,
     counted: Properties,

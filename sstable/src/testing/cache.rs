@@ -1,9 +1,10 @@
 //! The suite for block caches.
 
 use bytes::Bytes;
+use std::sync::Arc;
 use terrace_entry::testing::next_random;
 
-use crate::{BlockCache, BlockKey};
+use crate::{BlockCache, TableBlocks};
 
 /// Sizes of capacity, in bytes, that the suite uses.
 const CAPACITY_BYTES: u64 = 2 << 20;
@@ -18,23 +19,20 @@ const BLOCK_BYTES: usize = 4000;
 ///
 /// With both numbers, at the first law broken.
 pub fn check_block_cache<C: BlockCache>() {
-    keys_are_told_apart::<C>();
+    blocks_are_told_apart::<C>();
+    tables_come_and_go::<C>();
     capacity_holds_while_blocks_come::<C>();
     shrinking_evicts_at_once::<C>();
     large_and_zero::<C>();
     threads_see_only_what_was_inserted::<C>();
 }
 
-/// A block that says for which key it is.
-fn block_for(key: BlockKey, len: usize) -> Bytes {
-    let mut bytes = vec![key.offset as u8; len.max(16)];
-    bytes[..8].copy_from_slice(&key.file_number.to_le_bytes());
-    bytes[8..16].copy_from_slice(&key.offset.to_le_bytes());
+/// A block that says whose it is.
+fn block_for(file_number: u64, number: usize, len: usize) -> Bytes {
+    let mut bytes = vec![number as u8; len.max(16)];
+    bytes[..8].copy_from_slice(&file_number.to_le_bytes());
+    bytes[8..16].copy_from_slice(&(number as u64).to_le_bytes());
     Bytes::from(bytes)
-}
-
-fn key(file_number: u64, block: u64) -> BlockKey {
-    BlockKey { file_number, offset: block * BLOCK_BYTES as u64 }
 }
 
 fn check_capacity<C: BlockCache>(cache: &C, largest: u64) {
@@ -43,17 +41,18 @@ fn check_capacity<C: BlockCache>(cache: &C, largest: u64) {
     assert!(stats.used_bytes <= limit, "{} bytes held of {limit}", stats.used_bytes);
 }
 
-fn keys_are_told_apart<C: BlockCache>() {
-    let cache = C::new(CAPACITY_BYTES);
-    let keys: Vec<BlockKey> = (0..10).flat_map(|file| (0..10).map(move |block| key(file, block))).collect();
-    assert!(keys.iter().all(|&key| cache.get(key).is_none()), "a new cache holds nothing");
-    for &key in &keys {
-        cache.insert(key, block_for(key, 100));
+fn blocks_are_told_apart<C: BlockCache>() {
+    let cache = Arc::new(C::new(CAPACITY_BYTES));
+    let tables: Vec<C::Table> = (0..10).map(|file_number| cache.table(file_number, 10)).collect();
+    let all = || (0..10).flat_map(|table| (0..10).map(move |number| (table, number)));
+    assert!(all().all(|(table, number)| tables[table].get(number).is_none()), "a new cache holds nothing");
+    for (table, number) in all() {
+        tables[table].insert(number, block_for(table as u64, number, 100));
     }
     let mut held = 0;
-    for &key in &keys {
-        if let Some(block) = cache.get(key) {
-            assert_eq!(block, block_for(key, 100));
+    for (table, number) in all() {
+        if let Some(block) = tables[table].get(number) {
+            assert_eq!(block, block_for(table as u64, number, 100));
             held += 1;
         }
     }
@@ -62,23 +61,47 @@ fn keys_are_told_apart<C: BlockCache>() {
     assert_eq!(stats.hits, held, "every block returned is a hit");
     assert_eq!(stats.misses, if keeps { 200 - held } else { 0 }, "every other look-up is a miss");
     assert!(!keeps || held == 100, "a hundred small blocks fit, and {held} are held");
-    // A second insert of the same key: what is returned is one of the two, and the same every time.
-    cache.insert(keys[0], block_for(keys[1], 200));
-    if let Some(block) = cache.get(keys[0]) {
-        assert_eq!(block, block_for(keys[1], 200));
+    // A second insert of the same block: what is returned is the newer, and the bytes held are counted once.
+    tables[0].insert(0, block_for(1, 1, 200));
+    if let Some(block) = tables[0].get(0) {
+        assert_eq!(block, block_for(1, 1, 200));
+    }
+    let used = cache.stats().used_bytes;
+    assert!(used <= stats.used_bytes + 100, "{used} bytes after {} and a hundred more", stats.used_bytes);
+}
+
+fn tables_come_and_go<C: BlockCache>() {
+    let cache = Arc::new(C::new(CAPACITY_BYTES));
+    let per_table = CAPACITY_BYTES as usize / BLOCK_BYTES / 3;
+    for file_number in 100..150 {
+        let table = cache.table(file_number, per_table);
+        for number in 0..per_table {
+            assert_eq!(table.get(number), None, "block {number} of a new table {file_number}");
+            table.insert(number, block_for(file_number, number, BLOCK_BYTES));
+            check_capacity(&*cache, 0);
+        }
+        let mut held = 0;
+        for number in 0..per_table {
+            if let Some(block) = table.get(number) {
+                assert_eq!(block, block_for(file_number, number, BLOCK_BYTES));
+                held += 1;
+            }
+        }
+        let keeps = cache.stats().capacity_bytes > 0;
+        assert!(!keeps || held > 0, "dropped tables leave no room for table {file_number}");
     }
 }
 
 fn capacity_holds_while_blocks_come<C: BlockCache>() {
-    let cache = C::new(CAPACITY_BYTES);
+    let cache = Arc::new(C::new(CAPACITY_BYTES));
+    let table = cache.table(1, 4000);
     let mut state = 5;
     for number in 0..4000 {
-        let key = key(1, number);
         let len = next_random(&mut state) as usize % (2 * BLOCK_BYTES);
-        cache.insert(key, block_for(key, len));
-        check_capacity(&cache, 0);
-        if let Some(block) = cache.get(key) {
-            assert_eq!(block, block_for(key, len));
+        table.insert(number, block_for(1, number, len));
+        check_capacity(&*cache, 0);
+        if let Some(block) = table.get(number) {
+            assert_eq!(block, block_for(1, number, len));
         }
     }
     let stats = cache.stats();
@@ -89,18 +112,19 @@ fn capacity_holds_while_blocks_come<C: BlockCache>() {
 }
 
 fn shrinking_evicts_at_once<C: BlockCache>() {
-    let cache = C::new(CAPACITY_BYTES);
+    let cache = Arc::new(C::new(CAPACITY_BYTES));
+    let (first, second) = (cache.table(1, 2000), cache.table(2, 500));
     for number in 0..2000 {
-        cache.insert(key(1, number), block_for(key(1, number), BLOCK_BYTES));
+        first.insert(number, block_for(1, number, BLOCK_BYTES));
     }
     for capacity in [CAPACITY_BYTES / 2, CAPACITY_BYTES / 10, 0, CAPACITY_BYTES] {
         cache.set_capacity(capacity);
         let stats = cache.stats();
         assert!(stats.capacity_bytes == capacity || stats.capacity_bytes == 0, "{stats:?}");
-        check_capacity(&cache, 0);
+        check_capacity(&*cache, 0);
         for number in 0..500 {
-            cache.insert(key(2, number), block_for(key(2, number), BLOCK_BYTES));
-            check_capacity(&cache, 0);
+            second.insert(number, block_for(2, number, BLOCK_BYTES));
+            check_capacity(&*cache, 0);
         }
     }
     let stats = cache.stats();
@@ -111,26 +135,33 @@ fn shrinking_evicts_at_once<C: BlockCache>() {
 }
 
 fn large_and_zero<C: BlockCache>() {
-    let cache = C::new(CAPACITY_BYTES);
-    cache.insert(key(1, 1), block_for(key(1, 1), CAPACITY_BYTES as usize * 2));
-    check_capacity(&cache, 0);
-    let nothing = C::new(0);
-    nothing.insert(key(1, 1), block_for(key(1, 1), 100));
-    check_capacity(&nothing, 0);
+    let cache = Arc::new(C::new(CAPACITY_BYTES));
+    cache.table(1, 2).insert(1, block_for(1, 1, CAPACITY_BYTES as usize * 2));
+    check_capacity(&*cache, 0);
+    let nothing = Arc::new(C::new(0));
+    nothing.table(1, 2).insert(1, block_for(1, 1, 100));
+    check_capacity(&*nothing, 0);
 }
 
 fn threads_see_only_what_was_inserted<C: BlockCache>() {
-    let cache = &C::new(CAPACITY_BYTES / 4);
+    let cache = &Arc::new(C::new(CAPACITY_BYTES / 4));
+    let tables: &Vec<C::Table> = &(0..3).map(|file_number| cache.table(file_number, 300)).collect();
     std::thread::scope(|scope| {
         for thread in 0..4 {
             scope.spawn(move || {
                 let mut state = thread;
                 for step in 0..5000 {
                     let random = next_random(&mut state);
-                    let key = key(random % 3, (random >> 8) % 300);
-                    match cache.get(key) {
-                        Some(block) => assert_eq!(block, block_for(key, BLOCK_BYTES)),
-                        None => cache.insert(key, block_for(key, BLOCK_BYTES)),
+                    let number = (random >> 8) as usize % 300;
+                    // Now and then a table of one's own, which is dropped while others insert.
+                    let own_number = 100 + 10_000 * thread + step;
+                    let own = (step % 7 == 0).then(|| cache.table(own_number, 300));
+                    let file_number = if own.is_some() { own_number } else { random % 3 };
+                    let table = own.as_ref().unwrap_or_else(|| &tables[file_number as usize]);
+                    let expected = block_for(file_number, number, BLOCK_BYTES);
+                    match table.get(number) {
+                        Some(block) => assert_eq!(block, expected),
+                        None => table.insert(number, expected),
                     }
                     if thread == 0 && step % 1000 == 0 {
                         cache.set_capacity(CAPACITY_BYTES / (4 + step / 1000));
@@ -139,5 +170,5 @@ fn threads_see_only_what_was_inserted<C: BlockCache>() {
             });
         }
     });
-    check_capacity(cache, 0);
+    check_capacity(&**cache, 0);
 }

@@ -39,12 +39,13 @@ impl Map {
         let to = unsafe { self.map.as_mut_ptr().add(offset) };
         // In which order a copy stores is the C library's business; a process may die within it. Eight bytes are one instruction.
         let (first, rest) = bytes.split_at(bytes.len().min(FIRST_BYTES));
-        // SAFETY: first.len() + rest.len() is bytes.len(), and offset + bytes.len() <= len was checked above, so that both copies are
-        // inside the mapping; the pages are mapped writable until `self.map` is dropped, and their space was reserved and is
+        // SAFETY: first.len() <= bytes.len(), and offset + bytes.len() <= len was checked above.
+        let rest_to = unsafe { to.add(first.len()) };
+        // SAFETY: first.len() + rest.len() is bytes.len(), so that both copies are inside the mapping; the pages are mapped writable until `self.map` is dropped, and their space was reserved and is
         // not cut while the map lives (`RealMappedFile` owns both), so that the store can not fault; `bytes` is a live Rust
         // slice, which never overlaps a mapping that no reference was ever made to; `&mut self` keeps other stores of this
         // process away.
-        unsafe { std::ptr::copy_nonoverlapping(rest.as_ptr(), to.add(first.len()), rest.len()) };
+        unsafe { std::ptr::copy_nonoverlapping(rest.as_ptr(), rest_to, rest.len()) };
         fence(Ordering::Release);
         // SAFETY: as above.
         unsafe { std::ptr::copy_nonoverlapping(first.as_ptr(), to, first.len()) };

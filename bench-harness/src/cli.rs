@@ -34,6 +34,7 @@ pub fn main(factories: &[Box<dyn StoreFactory>]) -> ExitCode {
     };
     let done = match &options.work {
         Work::Versus(_) => versus::execute(&options, factories),
+        Work::Recorded(files) => versus::recorded::execute(&options, files),
         Work::WriteUntilKilled(dir) => kill::write_until_killed(&options, factories, dir),
         Work::CountAfterKill(dir) => kill::check::count_after_kill(&options, factories, dir),
         Work::RealData => plan::execute(&options, factories),

@@ -5,6 +5,7 @@
 
 mod page;
 mod ratios;
+pub(crate) mod recorded;
 mod table;
 
 use crate::cli::options::Options;
@@ -45,7 +46,8 @@ pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) ->
     let results = runs::run_all(options, options.repetitions(), &work, Results::new(contenders, stages))?;
     let heading = heading(options);
     if let Some(html) = &options.html {
-        runs::write(html, &page::render(&results, &heading))?;
+        let part = page::Part { title: "All workloads", heading: &heading, results: &results };
+        runs::write(html, &page::render(&[part]))?;
     }
     if !options.prints_json() {
         report::print(&format!("{heading}\n\n{}", table::render(&results, options.width)));

@@ -74,5 +74,27 @@ fn a_comparison_is_a_table_lines_of_json_and_a_page() {
     let seeds: Vec<_> =
         rows.iter().map(|row| (row["repetition"].as_u64(), row["load_seed"].as_u64())).collect();
     assert!(seeds.iter().all(|(repetition, seed)| *seed == repetition.map(|n| 1 + 10 * n)), "{seeds:?}");
-    assert!(std::fs::read_to_string(html).expect("a page was written").contains("</html>"));
+    let page = std::fs::read_to_string(html).expect("a page was written");
+    assert!(page.contains("</html>"));
+    drawn_again(dir.path(), &page, &table);
+}
+
+/// The rows that were left make the same plots and tables, without a run; twice over they are two parts.
+fn drawn_again(dir: &Path, page: &str, table: &str) {
+    let (json, html) = (dir.join("rows.jsonl"), dir.join("again.html"));
+    let from = |files: usize, more: &[&std::ffi::OsStr]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_terrace-bench"));
+        for _ in 0..files {
+            command.arg("--from").arg(&json);
+        }
+        let output = command.args(more).output().expect("the program starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    assert_eq!(from(2, &["--html".as_ref(), html.as_os_str()]), "");
+    let again = std::fs::read_to_string(html).expect("a page was written");
+    let plots = |page: &str| page.matches("<svg").count();
+    assert_eq!(plots(&again), 2 * plots(page));
+    let figures = |table: &str| table.split_once("## ").map(|(_, figures)| figures.trim().to_owned());
+    assert_eq!(figures(&from(1, &[])), figures(table));
 }

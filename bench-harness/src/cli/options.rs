@@ -57,7 +57,7 @@ impl Options {
             heading: None,
             acknowledged: 0,
         };
-        let mut versus = Versus::default();
+        let (mut versus, mut from) = (Versus::default(), Vec::new());
         while let Some(argument) = parser.next()? {
             let Long(name) = argument else {
                 if argument == Short('h') {
@@ -80,6 +80,7 @@ impl Options {
                 "workload" => workloads = Some(list(&mut parser)?),
                 "data" => given = Some(Work::Data(parser.value()?.into())),
                 "trace" => given = Some(Work::Trace(parser.value()?.into())),
+                "from" => from.push(PathBuf::from(parser.value()?)),
                 "against" => versus.against = list(&mut parser)?,
                 "repeat" => options.repetitions = Some(parser.value()?.parse::<u64>()?.max(1)),
                 "html" => options.html = Some(parser.value()?.into()),
@@ -115,6 +116,9 @@ impl Options {
                 "width" => options.width = parser.value()?.parse()?,
                 _ => return Err(argument.unexpected()),
             }
+        }
+        if !from.is_empty() {
+            given = Some(Work::Recorded(from));
         }
         config.ops = ops.unwrap_or(config.records);
         options.config = config;
@@ -265,6 +269,8 @@ What to run:
 
 Against others (`cargo xtask bench --against` builds them: see bench-harness/peers):
   --against NAMES      rocksdb, fjall, leveldb, redb, lmdb: the same work on terrace and on each, every run in a process of its own
+  --from FILE          rows that a comparison left (--json) in place of runs, drawn as a page (--html) or else as tables; may be given several
+                       times: each file is a part of the page
   --no-kill-check      do not first kill each engine once to see whether it keeps what it acknowledged
 
 Sizes given to every combination alike:

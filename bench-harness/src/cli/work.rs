@@ -18,6 +18,8 @@ pub(crate) enum Work {
     Data(PathBuf),
     /// A recorded trace.
     Trace(PathBuf),
+    /// Rows that earlier comparisons left in these files.
+    Recorded(Vec<PathBuf>),
     /// A comparison of terrace with others.
     Versus(Versus),
     /// As a child that is killed: writes to the database in this folder and acknowledges, until killed.
@@ -81,10 +83,10 @@ pub(super) fn chosen(
     if let Some(given) = given {
         return match named.is_none() && versus.against.is_empty() {
             true => Ok(given),
-            false => {
-                Err("a file is all the work: --data and --trace go with no workload and no other engine"
-                    .into())
-            }
+            false => Err(
+                "a file is all the work: --data, --trace and --from go with no workload and no other engine"
+                    .into(),
+            ),
         };
     }
     if versus.against.is_empty() {

@@ -166,8 +166,8 @@ impl Provenance {
         row.label_value("cache_bytes", cache_bytes, "cache size", mebibytes(cache_bytes));
         row.label_count("filter_bits_per_key", "filter bits", u64::from(self.settings.filter_bits_per_key));
         let Settings { background_threads, uncompressed_levels, .. } = self.settings;
-        row.label_count("background_threads", "background threads", background_threads as u64);
-        row.label_count("uncompressed_levels", "uncompressed levels", uncompressed_levels as u64);
+        row.field("background_threads", background_threads);
+        row.field("uncompressed_levels", uncompressed_levels);
         row.label("throttle", "throttle", self.settings.throttle);
         if let Some((name, bytes_per_second)) = self.settings.limiter {
             row.label("limiter", "limiter", name);

@@ -17,7 +17,7 @@ const COLOURS: &[(&str, &str)] = &[
 ];
 const SPARE: &[&str] = &["var(--c3)", "var(--c7)"];
 
-const STYLE: &str = ".best{font-weight:600}nav a{margin-right:1rem}.part{font-size:1.4rem;border-top:2px solid var(--line);padding-top:1rem}\
+const STYLE: &str = ".plots{align-items:flex-start}.best{font-weight:600}nav a{margin-right:1rem}.part{font-size:1.4rem;border-top:2px solid var(--line);padding-top:1rem}\
 .scroll{overflow-x:auto}.legend span{margin-right:1.1rem;white-space:nowrap}.legend b{display:inline-block;width:.8em;height:.8em;margin-right:.35em;border-radius:2px}";
 
 /// So few operations have no distribution: whole scans, compactions, openings.
@@ -137,7 +137,7 @@ fn section(html: &mut String, part: usize, results: &Results, stage: &Stage) {
     let few = all
         .clone()
         .all(|index| results.figure(index, stage, "ops").is_some_and(|ops| ops.median < OPERATIONS_FEW));
-    let mut add = |title: &str, decimals: usize, figure: &dyn Fn(usize) -> Option<Spread>| {
+    let add = |html: &mut String, title: &str, decimals: usize, figure: &dyn Fn(usize) -> Option<Spread>| {
         let bars: Vec<Bar<'_>> = all
             .clone()
             .filter_map(|index| {
@@ -149,29 +149,30 @@ fn section(html: &mut String, part: usize, results: &Results, stage: &Stage) {
             html.push_str(&plot::bars(title, &bars, decimals));
         }
     };
-    add("Throughput, thousand records a second", 0, &|index| results.rate(index, stage));
+    add(html, "Throughput, thousand records a second", 0, &|index| results.rate(index, stage));
     let figure = |name: &'static str| move |index| results.figure(index, stage, name);
-    if few {
-        add("Keys and values, MB a second", 0, &figure("megabytes_per_second"));
+    match few {
+        true => add(html, "Keys and values, MB a second", 0, &figure("megabytes_per_second")),
+        false => latencies(html, results, stage),
     }
     if stage.writes {
-        add("Write amplification, log and drain included", 2, &figure("write_amp"));
-        add("Drain of what was left to do, ms", 0, &figure("drain_ms"));
+        add(html, "Write amplification, log and drain included", 2, &figure("write_amp"));
+        add(html, "Drain of what was left to do, ms", 0, &figure("drain_ms"));
     } else {
-        add("Read amplification, runs a look-up may ask", 1, &figure("read_amp"));
+        add(html, "Read amplification, runs a look-up may ask", 1, &figure("read_amp"));
     }
-    add("Space on disk per live byte, at rest", 2, &figure("disk_per_live_byte"));
-    add("The writer beside it, thousand records a second", 0, &figure("background_kops_per_second"));
-    add("Part of what the disk syncs by itself", 2, &figure("of_raw_sync"));
-    add("Processor time, s", 2, &figure("processor_seconds"));
-    add("Peak memory, MiB", 0, &figure("peak_mib"));
-    if few {
-        html.push_str("</div>\n");
-        return;
-    }
+    add(html, "Space on disk per live byte, at rest", 2, &figure("disk_per_live_byte"));
+    add(html, "The writer beside it, thousand records a second", 0, &figure("background_kops_per_second"));
+    add(html, "Part of what the disk syncs by itself", 2, &figure("of_raw_sync"));
+    add(html, "Processor time, s", 2, &figure("processor_seconds"));
+    add(html, "Peak memory, MiB", 0, &figure("peak_mib"));
+    html.push_str("</div>\n");
+}
+
+fn latencies(html: &mut String, results: &Results, stage: &Stage) {
     let columns =
         [("p50", "p50_us"), ("p90", "p90_us"), ("p99", "p99_us"), ("p99.9", "p999_us"), ("max", "max_us")];
-    let curves: Vec<Curve<'_>> = all
+    let curves: Vec<Curve<'_>> = (0..results.contenders.len())
         .map(|index| Curve {
             name: results.contenders[index].name.as_str(),
             colour: colour(results, index),
@@ -183,7 +184,6 @@ fn section(html: &mut String, part: usize, results: &Results, stage: &Stage) {
         .filter(|curve| curve.points.iter().any(Option::is_some))
         .collect();
     html.push_str(&plot::curves("Latency of an operation", &columns.map(|(name, _)| name), &curves));
-    html.push_str("</div>\n");
 }
 
 #[cfg(test)]
@@ -228,7 +228,7 @@ mod tests {
         for index in 0..engines.len() {
             for workload in Workload::ALL {
                 let row = json!({"workload": workload.name(), "krecords_per_second": 1234.5, "p50_us": 1.5, "p90_us": 2.0, "p99_us": 3.0,
-                    "p999_us": 9.0, "max_us": 100.0, "write_amp": 3.14, "disk_per_live_byte": 0.7, "peak_mib": 300, "drain_ms": 5.0,
+                    "p999_us": 9.0, "max_us": 100.0, "write_amp": 3.25, "disk_per_live_byte": 0.7, "peak_mib": 300, "drain_ms": 5.0,
                     "processor_seconds": 5.0, "read_amp": 1.5, "ops": 1000});
                 results.add(index, vec![row.clone(), row]);
             }

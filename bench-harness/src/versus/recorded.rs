@@ -36,7 +36,6 @@ pub(crate) fn execute(options: &Options, files: &[PathBuf]) -> Result<(), String
     let mut comparisons = Vec::new();
     for path in files {
         let named = |error: String| format!("{}: {error}", path.display());
-        #[expect(clippy::disallowed_methods, reason = "a report is no file of a store under test")]
         let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
         let rows = rows(&text).map_err(named)?;
         let heading = heading(&rows).map_err(named)?;

@@ -405,7 +405,8 @@ impl<P: Parts> Shared<P> {
             gets: counters.gets.get(),
             tables_asked: counters.tables_asked.get(),
             filter_passes: counters.filter_passes.get(),
-            filter_rejections: counters.filter_rejections.get(),
+            // Two counters are read one after the other while look-ups go on.
+            filter_rejections: counters.tables_asked.get().saturating_sub(counters.filter_passes.get()),
             stalls: read(&counters.stalls),
             stall_time: Duration::from_nanos(read(&counters.stall_nanos)),
             refused: read(&counters.refused),

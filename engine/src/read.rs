@@ -9,6 +9,10 @@ use crate::shared::Shared;
 use crate::tree::Tree;
 use crate::{Error, Parts, Result, pinned};
 
+/// The filters of so many runs are asked before the first of their tables is searched: a filter's line is most often a miss of the processor's
+/// cache, and misses that do not wait for each other's answers are served side by side.
+const FILTERS_TOGETHER: usize = 8;
+
 impl<P: Parts> Shared<P> {
     /// The value of `key` at `at`, or now.
     pub(crate) fn get(&self, tree: &Tree<P>, key: &[u8], at: Option<SeqNo>) -> Result<Option<Bytes>> {
@@ -38,29 +42,38 @@ impl<P: Parts> Shared<P> {
         let (mut asked, mut passed) = (0, 0);
         let hash = KeyHash::of(key);
         let mut answer = Ok(None);
-        for run in &view.version.runs {
-            let Some(table) = run.find(key) else { continue };
-            asked += 1;
-            if !table.reader.may_contain(hash) {
-                continue;
+        'runs: for runs in view.version.runs.chunks(FILTERS_TOGETHER) {
+            let mut tables = [None; FILTERS_TOGETHER];
+            for (table, run) in tables.iter_mut().zip(runs) {
+                *table = run.find(key);
             }
-            passed += 1;
-            match table.reader.get_passed(key, hash, seqno) {
-                Ok(None) => table.count_vain_read(),
-                Ok(Some(found)) => {
-                    answer = Ok(value_of((found.kind, found.value)));
-                    break;
+            let mut filters = 0_u32;
+            for (number, table) in tables.iter().enumerate() {
+                filters |= u32::from(table.is_some_and(|table| table.reader.may_contain(hash))) << number;
+            }
+            for (number, table) in tables.iter().enumerate() {
+                let Some(table) = table else { continue };
+                asked += 1;
+                if filters & 1 << number == 0 {
+                    continue;
                 }
-                Err(error) => {
-                    answer = Err(error.into());
-                    break;
+                passed += 1;
+                match table.reader.get_passed(key, hash, seqno) {
+                    Ok(None) => table.count_vain_read(),
+                    Ok(Some(found)) => {
+                        answer = Ok(value_of((found.kind, found.value)));
+                        break 'runs;
+                    }
+                    Err(error) => {
+                        answer = Err(error.into());
+                        break 'runs;
+                    }
                 }
             }
         }
         if asked > 0 {
             self.counters.tables_asked.add(asked);
             self.counters.filter_passes.add(passed);
-            self.counters.filter_rejections.add(asked - passed);
         }
         answer
     }

@@ -312,12 +312,12 @@ impl Queues {
     }
 }
 
-/// Threads that count look-ups apart; more than that share.
-const LOOKUP_SHARDS: usize = 16;
+/// So many threads, the first of the process, count look-ups in a place of their own; later ones share as many others.
+const OWNED: usize = 16;
 
 /// Counts of look-ups, spread so that threads do not meet.
 #[derive(Debug, Default)]
-struct Lookups([LookupShard; LOOKUP_SHARDS]);
+struct Lookups([LookupShard; 2 * OWNED]);
 
 #[derive(Debug, Default)]
 #[repr(align(64))]
@@ -329,16 +329,23 @@ struct LookupShard {
 thread_local! {
     static LOOKUP_SHARD: usize = {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        NEXT.fetch_add(1, Ordering::Relaxed) % LOOKUP_SHARDS
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        if number < OWNED { number } else { OWNED + number % OWNED }
     };
 }
 
 impl Lookups {
     #[inline]
     fn count(&self, is_hit: bool) {
-        let shard = &self.0[LOOKUP_SHARD.try_with(|shard| *shard).unwrap_or(0)];
+        let number = LOOKUP_SHARD.try_with(|number| *number).unwrap_or(OWNED);
+        let shard = &self.0[number];
         let count = if is_hit { &shard.hits } else { &shard.misses };
-        count.fetch_add(1, Ordering::Relaxed);
+        if number < OWNED {
+            // Nobody else writes to it: no locked instruction is needed.
+            count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        } else {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn sums(&self) -> (u64, u64) {

@@ -4,6 +4,9 @@
 //! oldest first, without being read. A run is too old when the youngest of its tables is. The newest run stays whatever its size, so that a bound that is too
 //! small does not lose what was just written.
 //!
+//! There are no triggers beside these two bounds: triggers set off a rewrite, and here nothing is rewritten. A tombstone goes with its run, and with it go all
+//! older versions of its key.
+//!
 //! Departures from RocksDB: no merging of small files within level 0 (a windowed policy is better at that).
 //!
 //! Costs: O(n) for n tables. Write amplification 1; read amplification the number of runs, which nothing holds down: look-ups live on their
@@ -11,7 +14,7 @@
 //!
 //! Invariant: *oldest first* (a run falls off only with all older ones, so that no older version comes back).
 
-use crate::run_list::{any_taken, bytes_of, list};
+use crate::run_list::{ListedRun, any_taken, bytes_of, list};
 use crate::shape::Shape;
 use crate::task::{Output, Plan, Reason, Task, TaskKind};
 use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
@@ -82,6 +85,7 @@ impl CompactionPicker for FifoPicker {
         let age_seconds = context.now_unix_seconds.saturating_sub(at);
         let age = Weighed::new(Scope::Tree, Measure::AgeSeconds, age_seconds, age_bound);
         plan.weighed = vec![bytes.if_due(verdict.clone()), age.if_due(verdict)];
+        plan.look_again_unix_seconds = self.look_again(&runs, context);
         if !falling.is_empty() && context.tasks_max > 0 {
             let words = format!("{} runs are too old or too much, {kept} stay", runs.len() - kept);
             plan.tasks.push(Task {
@@ -98,6 +102,13 @@ impl CompactionPicker for FifoPicker {
 }
 
 impl FifoPicker {
+    /// When the oldest run will be too old.
+    fn look_again(&self, runs: &[ListedRun<'_>], context: &PickContext) -> Option<u64> {
+        let at = runs.last()?.run.newest_at_unix_seconds();
+        let from = at.checked_add(self.options.age_seconds_max?)?.checked_add(1)?;
+        Some(from).filter(|from| *from > context.now_unix_seconds)
+    }
+
     fn is_too_old(&self, at_unix_seconds: u64, context: &PickContext) -> bool {
         let age = context.now_unix_seconds.saturating_sub(at_unix_seconds);
         self.options.age_seconds_max.is_some_and(|max| age > max)

@@ -158,7 +158,8 @@ impl CompactionPicker for FluidPicker {
         picking.tasks = triggered(&mut picking.runs, triggers, context, target, &mut picking.weighed);
         picking.run();
         let (tasks, weighed) = (picking.tasks, picking.weighed);
-        Plan { tasks, pressure, debt_bytes, weighed, remarks: Vec::new() }
+        let look_again_unix_seconds = options.triggers.look_again(shape, context);
+        Plan { tasks, pressure, debt_bytes, look_again_unix_seconds, weighed, remarks: Vec::new() }
     }
 }
 

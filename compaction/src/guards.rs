@@ -137,13 +137,14 @@ impl CompactionPicker for GuardsPicker {
         let options = &self.options;
         let (start, slow, stop) = (options.l0_runs_trigger, options.l0_runs_slow, options.l0_runs_stop);
         let pressure = ramp(shape.runs_of(0).len() as f64, start as f64, slow as f64, stop as f64);
+        let look_again_unix_seconds = options.triggers.look_again(shape, context);
         let mut picking = Picking {
             shape,
             context,
             options,
             guards: Guards::of(shape, options),
             claimed: context.busy.clone(),
-            plan: Plan { pressure, ..Plan::default() },
+            plan: Plan { pressure, look_again_unix_seconds, ..Plan::default() },
         };
         picking.run();
         picking.plan

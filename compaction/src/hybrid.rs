@@ -164,6 +164,7 @@ impl CompactionPicker for HybridPicker {
         rest.into_iter().for_each(|wish| leveled.add(wish.task, wish.weighed));
         leveled.run_triggers();
         let (tasks, weighed) = (leveled.tasks, leveled.weighed);
-        Plan { tasks, pressure, debt_bytes, weighed, remarks: Vec::new() }
+        let look_again_unix_seconds = options.triggers.look_again(shape, context);
+        Plan { tasks, pressure, debt_bytes, look_again_unix_seconds, weighed, remarks: Vec::new() }
     }
 }

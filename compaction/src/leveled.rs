@@ -175,7 +175,8 @@ impl CompactionPicker for LeveledPicker {
         picking.run();
         picking.run_triggers();
         let (tasks, weighed) = (picking.tasks, picking.weighed);
-        Plan { tasks, pressure, debt_bytes, weighed, remarks: Vec::new() }
+        let look_again_unix_seconds = self.options.triggers.look_again(shape, context);
+        Plan { tasks, pressure, debt_bytes, look_again_unix_seconds, weighed, remarks: Vec::new() }
     }
 }
 

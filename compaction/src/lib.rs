@@ -191,10 +191,12 @@ pub struct PickContext {
 /// 4. Pressure is never negative and no infinity, and never falls when a run is added to level 0 and nothing else changes.
 /// 5. Reasons: a plan without tasks has weighed every level that holds tables, by itself or with the whole tree ([`Plan::weighed`]); and nothing that it says is
 ///    due is within its bound, or the other way round.
+/// 6. Time: where nothing runs and a plan has no task, time alone gives it none before [`Plan::look_again_unix_seconds`], which lies ahead; without such a moment it
+///    never does.
 ///
 /// # Cost
 ///
-/// Called after every flush and every finished task. O(tables) is fine; O(tables log tables) too.
+/// Called after every flush and every finished task, and when it asked for it. O(tables) is fine; O(tables log tables) too.
 ///
 /// # Errors
 ///

@@ -222,6 +222,8 @@ pub struct Plan {
     pub pressure: f64,
     /// Bytes that must be read and merged before the shape is at ease again, as far as the picker can tell.
     pub debt_bytes: u64,
+    /// When the picker is to be asked again though nothing has changed but the time, in seconds since the Unix epoch; `None` if time makes nothing due.
+    pub look_again_unix_seconds: Option<u64>,
     /// What was measured against which bound, and what came of it: why each task was picked, and why nothing else was.
     pub weighed: Vec<Weighed>,
     /// For a person: what else there is to say, in words.

@@ -135,7 +135,8 @@ impl CompactionPicker for TieredPicker {
         let (start, slow, stop) = (picking.count_start(), self.options.runs_slow, self.options.runs_stop);
         let pressure = ramp(picking.runs.len() as f64, start as f64, slow as f64, stop as f64);
         let (tasks, weighed) = (picking.tasks, picking.weighed);
-        Plan { tasks, pressure, debt_bytes, weighed, remarks: Vec::new() }
+        let look_again_unix_seconds = self.options.triggers.look_again(shape, context);
+        Plan { tasks, pressure, debt_bytes, look_again_unix_seconds, weighed, remarks: Vec::new() }
     }
 }
 

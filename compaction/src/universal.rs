@@ -151,7 +151,12 @@ impl CompactionPicker for UniversalPicker {
         let mut runs = list(shape, context);
         let (start, slow, stop) = (options.runs_start(), options.runs_slow, options.runs_stop);
         let pressure = ramp(runs.len() as f64, start as f64, slow as f64, stop as f64);
-        let mut plan = Plan { pressure, debt_bytes: self.debt_bytes(shape), ..Plan::default() };
+        let mut plan = Plan {
+            pressure,
+            debt_bytes: self.debt_bytes(shape),
+            look_again_unix_seconds: options.triggers.look_again(shape, context),
+            ..Plan::default()
+        };
         let (triggers, target) = (&options.triggers, options.target_table_bytes);
         plan.tasks = triggered(&mut runs, triggers, context, target, &mut plan.weighed);
         if runs.len() < options.runs_trigger {

@@ -13,6 +13,10 @@
 //! next, and what comes late counts to when it came; both cost a look-up one run more, never an order of versions. In the same way expiry counts from
 //! when the window was closed.
 //!
+//! There are no triggers beside these: a window that is closed is not rewritten, so deletes take effect on space when its runs expire. Where they must be gone
+//! sooner, a policy that merges by size is the right one. A picker that is asked again when a window is past, or a run's time is up, needs no write for it
+//! ([`Plan::look_again_unix_seconds`]).
+//!
 //! Levels below the first, left by another policy, are taken for windows that are done.
 //!
 //! Costs: with n tables O(n). Write amplification 2, and the log of the flushes in a window to the base of `runs_trigger`; a range of time reads the runs of its windows, a look-up
@@ -93,6 +97,16 @@ impl WindowedPicker {
         self.window(run.run.newest_at_unix_seconds())
     }
 
+    /// When the oldest run will be expired or the oldest window of level 0 be past, whichever is first.
+    fn look_again(&self, runs: &[ListedRun<'_>], l0_runs: usize, now_unix_seconds: u64) -> Option<u64> {
+        let expired = |keep: u64| runs.last()?.run.newest_at_unix_seconds().checked_add(keep)?.checked_add(1);
+        let closed = |run: &ListedRun<'_>| {
+            self.window_of(run).checked_add(1)?.checked_mul(self.options.window_seconds)
+        };
+        let moments = [self.options.keep_seconds.and_then(expired), runs[..l0_runs].last().and_then(closed)];
+        moments.into_iter().flatten().filter(|moment| *moment > now_unix_seconds).min()
+    }
+
     /// How many of the oldest runs are expired.
     fn expired(&self, runs: &[ListedRun<'_>], now_unix_seconds: u64) -> usize {
         let Some(keep) = self.options.keep_seconds else { return 0 };
@@ -116,6 +130,7 @@ impl CompactionPicker for WindowedPicker {
         let pressure = ramp(l0_runs as f64, start as f64, slow as f64, stop as f64);
         let mut plan = Plan { pressure, ..Plan::default() };
 
+        plan.look_again_unix_seconds = self.look_again(&runs, l0_runs, context.now_unix_seconds);
         let expired = self.expired(&runs, context.now_unix_seconds);
         let from =
             runs.len() - runs[runs.len() - expired..].iter().rev().take_while(|run| !run.taken).count();

@@ -62,9 +62,14 @@ impl<P: Parts> Shared<P> {
         let context = self.pick_context(work, &view.version);
         // A picker may be anybody's, and this runs on callers' threads too, when the database is opened or compacted by hand.
         let picked = self.guarded(|| Ok(self.picker.pick(&view.version.shape, &context)));
-        let Ok(Plan { tasks, pressure, debt_bytes, remarks, .. }) = picked else { return };
+        let Ok(Plan { tasks, pressure, debt_bytes, look_again_unix_seconds, remarks, .. }) = picked else {
+            return;
+        };
         tree.set_pressure(pressure, debt_bytes);
         work.remarks = remarks;
+        if let Some(unix_seconds) = look_again_unix_seconds {
+            self.look_again_at(tree, work, unix_seconds);
+        }
         for task in tasks.into_iter().take(context.tasks_max) {
             if let Err(error) = view.version.shape.check(&task, &work.busy) {
                 // A picker from outside may be wrong; its task is refused, and the database is no worse off.

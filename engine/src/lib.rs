@@ -74,6 +74,7 @@ mod iter;
 mod keyspace;
 mod limiter;
 mod logs;
+mod look_again;
 mod manifest;
 mod names;
 mod options;

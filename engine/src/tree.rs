@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 use terrace_compaction::{TableId, Task};
 
 use crate::batch::KeyspaceId;
@@ -21,6 +22,8 @@ pub(crate) struct Work {
     pub(crate) running: Vec<Task>,
     /// While somebody compacts by hand, the picker rests.
     pub(crate) manual: bool,
+    /// When the picker is asked again though nothing has changed, on the engine's clock.
+    pub(crate) look_again_at: Option<Duration>,
     /// What the picker said last, for people.
     pub(crate) remarks: Vec<String>,
 }

@@ -52,7 +52,7 @@ pub fn check_picker(picker: &dyn CompactionPicker, seed: u64, steps: usize) {
     }
 }
 
-/// Laws 1, 2 and 5: the same plan twice, every task passes the guard, no table in two tasks, and reasons.
+/// Laws 1, 2, 5 and 6: the same plan twice, every task passes the guard, no table in two tasks, reasons, and what time does.
 fn pick_checked(picker: &dyn CompactionPicker, shape: &Shape, context: &PickContext) -> Plan {
     let plan = picker.pick(shape, context);
     let again = picker.pick(&shape.clone(), &context.clone());
@@ -66,7 +66,25 @@ fn pick_checked(picker: &dyn CompactionPicker, shape: &Shape, context: &PickCont
         claimed.extend(task.inputs.iter().copied());
     }
     check_reasons(&plan, shape);
+    check_time(picker, &plan, shape, context);
     plan
+}
+
+/// Law 6.
+fn check_time(picker: &dyn CompactionPicker, plan: &Plan, shape: &Shape, context: &PickContext) {
+    let now = context.now_unix_seconds;
+    let from = plan.look_again_unix_seconds;
+    assert!(from.is_none_or(|from| from > now), "law 6: {from:?} does not lie ahead of {now}\n{shape}");
+    if !plan.tasks.is_empty() || !context.busy.is_empty() || context.tasks_max == 0 {
+        return;
+    }
+    let before = from.map_or(u64::MAX, |from| from - 1);
+    let later = PickContext { now_unix_seconds: before, ..context.clone() };
+    let tasks = picker.pick(shape, &later).tasks;
+    assert!(
+        tasks.is_empty(),
+        "law 6: at {now} the picker asks to be asked again at {from:?}, and wants {tasks:?} at {before}\n{shape}"
+    );
 }
 
 /// Law 5.

@@ -2,9 +2,7 @@
 
 use super::TriggerOptions;
 use crate::PickContext;
-#[cfg(any(feature = "leveled", feature = "guards"))]
-use crate::shape::Shape;
-use crate::shape::TableMeta;
+use crate::shape::{Shape, TableMeta};
 use crate::task::Reason;
 use crate::weigh::{Bound, Measure, Scope, Weighed};
 
@@ -53,10 +51,27 @@ impl TriggerOptions {
         }
     }
 
+    /// When the next table will be due though nothing has changed but the time. Nobody says when a snapshot goes: what one needs is looked at again after
+    /// the time that is left for merges.
+    pub(crate) fn look_again(&self, shape: &Shape, context: &PickContext) -> Option<u64> {
+        let age_seconds_max = self.tombstone_age_seconds_max?;
+        let now = context.now_unix_seconds;
+        let moment = |table: &TableMeta| {
+            let due_at = table.oldest_tombstone()?.checked_add(age_bound(age_seconds_max))?;
+            let needed = context.oldest_snapshot.is_some_and(|oldest| table.seqno_max > oldest);
+            match due_at > now {
+                true => Some(due_at),
+                false if needed => now.checked_add((age_seconds_max / 4).max(1)),
+                false => None,
+            }
+        };
+        shape.tables().filter_map(|(_, table)| moment(table)).min()
+    }
+
     fn age(&self, level: usize, table: &TableMeta, context: &PickContext) -> Option<Due> {
         let age_seconds_max = self.tombstone_age_seconds_max?;
         let age_seconds = context.now_unix_seconds.saturating_sub(table.oldest_tombstone()?);
-        let bound = Bound::From((age_seconds_max - age_seconds_max / 4).max(1));
+        let bound = Bound::From(age_bound(age_seconds_max));
         let measure = Measure::Other("seconds is the age of its oldest tombstone".into());
         let reason = Reason::TombstoneAge { level, age_seconds, age_seconds_max };
         due(Cause::Tombstones, reason, Weighed::new(Scope::Table(table.id), measure, age_seconds, bound))
@@ -79,6 +94,11 @@ impl TriggerOptions {
         let weighed = Weighed::new(Scope::Table(table.id), measure, reads, Bound::Above(reads_max));
         due(Cause::Reads, reason, weighed)
     }
+}
+
+/// The age from which on a table is due.
+fn age_bound(age_seconds_max: u64) -> u64 {
+    (age_seconds_max - age_seconds_max / 4).max(1)
 }
 
 fn due(cause: Cause, reason: Reason, weighed: Weighed) -> Option<Due> {

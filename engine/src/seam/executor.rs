@@ -48,6 +48,12 @@ pub trait Executor: Debug + Send + Sync + 'static {
     /// Takes a job. After [`Executor::stop`] the job is dropped.
     fn spawn(&self, lane: Lane, job: Job);
 
+    /// Takes a job that is not to be stepped before this time has passed. Nobody waits for it, and it counts as no work until then.
+    fn spawn_after(&self, wait: Duration, lane: Lane, mut job: Job) {
+        let mut wait = Some(wait);
+        self.spawn(lane, Box::new(move || wait.take().map_or_else(&mut job, Step::After)));
+    }
+
     /// Blocks the calling thread until `ready` is true. `ready` is asked again after every [`Executor::notify`].
     fn wait(&self, ready: &dyn Fn() -> bool);
 
@@ -255,6 +261,8 @@ impl Drop for ThreadPool {
 /// panics with a message that says so.
 pub struct SimExecutor {
     jobs: Mutex<Vec<Job>>,
+    /// Jobs that are not to be stepped before their time, in the order that they came.
+    later: Mutex<Vec<(Duration, Job)>>,
     random: AtomicU64,
     steps: AtomicU64,
     clock: Arc<dyn Clock>,
@@ -267,15 +275,27 @@ impl Debug for SimExecutor {
 }
 
 impl SimExecutor {
-    /// An executor whose choices follow from `seed`. A job that asks for a pause moves `clock` on instead.
+    /// An executor whose choices follow from `seed`. A job that asks for a pause moves `clock` on instead; one that was spawned for
+    /// later waits until somebody else has.
     #[must_use]
     pub fn new(seed: u64, clock: Arc<dyn Clock>) -> Self {
-        SimExecutor { jobs: Mutex::default(), random: AtomicU64::new(seed), steps: AtomicU64::new(0), clock }
+        SimExecutor {
+            jobs: Mutex::default(),
+            later: Mutex::default(),
+            random: AtomicU64::new(seed),
+            steps: AtomicU64::new(0),
+            clock,
+        }
     }
 
     /// Steps one job, chosen by the seed. Returns whether there was one.
     pub fn run_one(&self) -> bool {
+        let now = self.clock.now();
+        let mut later = locked(&self.later);
+        let due: Vec<_> = later.extract_if(.., |(due, _)| *due <= now).map(|(_, job)| job).collect();
+        drop(later);
         let mut jobs = locked(&self.jobs);
+        jobs.extend(due);
         if jobs.is_empty() {
             return false;
         }
@@ -322,6 +342,10 @@ impl Executor for SimExecutor {
         locked(&self.jobs).push(job);
     }
 
+    fn spawn_after(&self, wait: Duration, _lane: Lane, job: Job) {
+        locked(&self.later).push((self.clock.now() + wait, job));
+    }
+
     fn wait(&self, ready: &dyn Fn() -> bool) {
         let mut idle_steps = 0_u32;
         while !ready() {
@@ -335,6 +359,7 @@ impl Executor for SimExecutor {
 
     fn stop(&self) {
         let jobs = std::mem::take(&mut *locked(&self.jobs));
-        drop(jobs);
+        let later = std::mem::take(&mut *locked(&self.later));
+        drop((jobs, later));
     }
 }

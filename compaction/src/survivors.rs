@@ -20,7 +20,7 @@
 
 use core::fmt;
 
-use terrace_entry::{Cursor, Entry, InternalKey, Kind, SeqNo};
+use terrace_entry::{Cursor, Entry, InternalKey, KeyBuffer, Kind, SeqNo};
 
 /// What [`Survivors`] has counted so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub struct Survivors<C, B> {
     boundaries: Vec<SeqNo>,
     bottom: B,
     zero_seqnos: bool,
-    key: Vec<u8>,
+    key: KeyBuffer,
     /// What is known of the key in `key`; `None` before the first.
     state: Option<KeyState>,
     /// Whether the cursor still stands on what was yielded last.
@@ -116,7 +116,7 @@ impl<C: Cursor, B: FnMut(&[u8]) -> bool> Survivors<C, B> {
             boundaries,
             bottom,
             zero_seqnos: false,
-            key: Vec::new(),
+            key: KeyBuffer::new(),
             state: None,
             on_yielded: false,
             end: End::No,
@@ -154,9 +154,8 @@ impl<C: Cursor, B: FnMut(&[u8]) -> bool> Survivors<C, B> {
             };
             let bytes = (entry.key.user_key.len() + entry.value.len()) as u64;
             let at = (entry.key.seqno, entry.key.kind);
-            if self.state.is_none() || self.key != entry.key.user_key {
-                self.key.clear();
-                self.key.extend_from_slice(entry.key.user_key);
+            if self.state.is_none() || !self.key.holds(entry.key.user_key) {
+                self.key.set(entry.key.user_key);
                 self.state =
                     Some(KeyState { stripe_seen: None, stripe: self.boundaries.len(), bottom: None });
             }
@@ -217,7 +216,7 @@ impl<C: Cursor, B: FnMut(&[u8]) -> bool> Survivors<C, B> {
         if state.stripe > 0 || (kind == Kind::Put && !self.zero_seqnos) {
             return Verdict::Keep;
         }
-        let at_bottom = *state.bottom.get_or_insert_with(|| (self.bottom)(&self.key));
+        let at_bottom = *state.bottom.get_or_insert_with(|| (self.bottom)(self.key.as_slice()));
         match (at_bottom, kind) {
             (true, Kind::Delete) => Verdict::DropTombstone,
             (true, _) => Verdict::KeepZeroed,

@@ -240,6 +240,31 @@ fn iterator_seeks_both_ways_within_its_range() {
     assert_eq!(iter.next_back().map(|kv| kv.unwrap().0), Some("089".into()));
 }
 
+/// Two runs of several tables each, one behind the other.
+#[test]
+fn seek_reads_one_block_of_a_run_that_reaches_the_key_and_none_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = small(dir.path()).compaction(false).open().unwrap();
+    let fill = |prefix: &str| {
+        for key in 0..1000 {
+            db.put(format!("{prefix}{key:04}"), vec![b'x'; 200]).unwrap();
+        }
+    };
+    fill("b");
+    db.compact().unwrap();
+    fill("m");
+    db.flush().unwrap();
+    assert!(db.stats().tables > 5 && db.stats().runs > 1, "{:?}", db.stats());
+    let runs = db.stats().runs;
+    let blocks = || db.stats().cache.hits + db.stats().cache.misses;
+    for (key, reaching) in [("a", runs), ("b0500", runs), ("c", runs - 1), ("m0999", 1), ("z", 0)] {
+        let before = blocks();
+        let found = db.range(key..).next().map(|pair| pair.unwrap().0);
+        assert_eq!(found.is_some(), reaching > 0, "{key}");
+        assert_eq!(blocks() - before, reaching, "{key}");
+    }
+}
+
 #[test]
 fn lent_pairs_are_those_handed_out_and_seek_forgets_the_last() {
     let dir = tempfile::tempdir().unwrap();

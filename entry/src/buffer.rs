@@ -33,10 +33,13 @@ impl KeyBuffer {
     }
 
     /// The key.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
-        if self.len <= INLINE_BYTES { &self.short[..self.len] } else { &self.long[..self.len] }
+        // It is always there. An index would have to be looked into even where nobody looks at the key.
+        let key =
+            if self.len <= INLINE_BYTES { self.short.get(..self.len) } else { self.long.get(..self.len) };
+        key.unwrap_or_default()
     }
 
     /// The key, to be changed in place.

@@ -12,16 +12,18 @@
 //! Costs: a seek is a search of the index and of one block, sometimes of the next; a step O(1); and per block one look-up in the cache
 //! and, when it is not there, its part of a read.
 //!
-//! Invariants: *Standing*: `walk` stands in block `number`, or nowhere. *Window*: `window.bytes` are the stored bytes of
-//! blocks `window.first..window.end`, unchecked; a block is checked when it is taken out.
+//! Invariants: *Standing*: `walk` stands in block `number`, or nowhere. *Window*: the `bytes` of a window are the stored bytes of
+//! its `blocks`, unchecked; a block is checked when it is taken out.
 
 use bytes::Bytes;
 use core::ops::Range;
 use std::sync::Arc;
 use terrace_bloom::{FilterSet, StockFilters};
 use terrace_entry::{Cursor, Entry, InternalKey};
+use terrace_vfs::ReadFile;
 
 use super::fault::Fault;
+use super::index::Index;
 use super::reader::BlockTableReader;
 use super::stored::{self, Opened};
 use super::walk::BlockWalk;
@@ -36,6 +38,13 @@ pub struct BlockTableCursor<C: BlockCache, F: FilterSet = StockFilters> {
     options: CursorOptions,
     number: usize,
     walk: BlockWalk,
+    /// Apart, since a walk over blocks that are all in the cache has none.
+    reading: Option<Box<Reading>>,
+}
+
+/// What is kept from one read of the file to the next.
+#[derive(Debug)]
+struct Reading {
     window: Window,
     /// What the next read may take if it is of the next block.
     ahead_bytes: usize,
@@ -128,16 +137,7 @@ impl<C: BlockCache, F: FilterSet> Cursor for BlockTableCursor<C, F> {
 
 impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
     pub(super) fn new(table: Arc<BlockTableReader<C, F>>, options: CursorOptions) -> Self {
-        BlockTableCursor {
-            table,
-            options,
-            number: 0,
-            walk: BlockWalk::new(),
-            window: Window::default(),
-            ahead_bytes: 0,
-            fills: options.fill_cache,
-            spare: Vec::new(),
-        }
+        BlockTableCursor { table, options, number: 0, walk: BlockWalk::new(), reading: None }
     }
 }
 
@@ -186,11 +186,11 @@ impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
         // Before anything is read, so that the window's buffer is shared by nobody if the caller kept no value.
         let passed = self.walk.release();
         self.number = number;
-        if self.spare.capacity() == 0
-            && !passed.is_empty()
+        if let Some(reading) = &mut self.reading
+            && reading.spare.capacity() == 0
             && let Ok(buffer) = passed.try_into_mut()
         {
-            self.spare = Vec::from(buffer);
+            reading.spare = Vec::from(buffer);
         }
         let block = self.fetch(number, ahead)?;
         self.settle(|walk| walk.load(block).map(|()| true))?;
@@ -198,66 +198,75 @@ impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
     }
 
     fn fetch(&mut self, number: usize, ahead: bool) -> Result<Bytes> {
-        let handle = self.table.index.handle(number);
-        if let Some(block) = self.table.blocks().get(number) {
-            return Ok(block);
+        match self.table.blocks().get(number) {
+            Some(block) => Ok(block),
+            None => self.read(number, ahead),
         }
+    }
+
+    /// A block that is not in the cache.
+    #[cold]
+    fn read(&mut self, number: usize, ahead: bool) -> Result<Bytes> {
+        let (table, options) = (&*self.table, self.options);
+        let handle = table.index.handle(number);
+        let reading = self.reading.get_or_insert_with(|| {
+            let (window, spare) = (Window::default(), Vec::new());
+            Box::new(Reading { window, ahead_bytes: 0, fills: options.fill_cache, spare })
+        });
         if !ahead {
-            self.ahead_bytes = 0;
+            reading.ahead_bytes = 0;
         }
-        if !self.window.blocks.contains(&number) {
-            let end = self.readahead_end(number);
-            self.ahead_bytes = (2 * self.ahead_bytes.max(handle.len)).min(self.options.readahead_bytes);
-            if self.options.fill_cache && end == number + 1 {
+        if !reading.window.blocks.contains(&number) {
+            let end = readahead_end(&table.index, number, reading.ahead_bytes);
+            reading.ahead_bytes = (2 * reading.ahead_bytes.max(handle.len)).min(options.readahead_bytes);
+            if options.fill_cache && end == number + 1 {
                 // Its own buffer, which the cache will keep and count.
-                return self.table.read_into_cache(number);
+                return table.read_into_cache(number);
             }
-            self.read_window(number..end)?;
-            let is_long = self.ahead_bytes == self.options.readahead_bytes;
-            let room = || self.table.cache().has_room(self.window.bytes.len() as u64);
-            self.fills = self.options.fill_cache && (!is_long || room());
+            reading.window.read(&*table.file, &table.index, number..end)?;
+            let is_long = reading.ahead_bytes == options.readahead_bytes;
+            let room = || table.cache().has_room(reading.window.bytes.len() as u64);
+            reading.fills = options.fill_cache && (!is_long || room());
         }
-        let start = (handle.offset - self.window.offset) as usize;
-        let spare = core::mem::take(&mut self.spare);
-        let opened = stored::open_into(&self.window.bytes[start..start + handle.len], handle.offset, spare)
-            .map_err(|fault| self.table.fault_in(number, fault))?;
+        let start = (handle.offset - reading.window.offset) as usize;
+        let stored = &reading.window.bytes[start..start + handle.len];
+        let opened = stored::open_into(stored, handle.offset, core::mem::take(&mut reading.spare))
+            .map_err(|fault| table.fault_in(number, fault))?;
         let block = match opened {
             Opened::Unpacked(raw) => Bytes::from(raw),
             // The cache counts and keeps one block, not a share of all that was read.
-            Opened::Plain(len) if self.fills => {
-                Bytes::copy_from_slice(&self.window.bytes[start..start + len])
-            }
-            Opened::Plain(len) => self.window.bytes.slice(start..start + len),
+            Opened::Plain(len) if reading.fills => Bytes::copy_from_slice(&stored[..len]),
+            Opened::Plain(len) => reading.window.bytes.slice(start..start + len),
         };
-        if self.fills {
-            self.table.blocks().insert(number, block.clone());
+        if reading.fills {
+            table.blocks().insert(number, block.clone());
         }
         Ok(block)
     }
+}
 
-    /// One past the last block that a read of `ahead_bytes` from block `number` on brings whole; at least one.
-    fn readahead_end(&self, number: usize) -> usize {
-        let index = &self.table.index;
-        let mut bytes = index.handle(number).len;
-        let mut end = number + 1;
-        while end < index.len() && bytes + index.handle(end).len <= self.ahead_bytes {
-            bytes += index.handle(end).len;
-            end += 1;
-        }
-        end
+/// One past the last block that a read of `bytes_max` from block `number` on brings whole; at least one.
+fn readahead_end(index: &Index, number: usize, bytes_max: usize) -> usize {
+    let mut bytes = index.handle(number).len;
+    let mut end = number + 1;
+    while end < index.len() && bytes + index.handle(end).len <= bytes_max {
+        bytes += index.handle(end).len;
+        end += 1;
     }
+    end
+}
 
-    fn read_window(&mut self, blocks: Range<usize>) -> Result<()> {
-        let index = &self.table.index;
+impl Window {
+    fn read(&mut self, file: &dyn ReadFile, index: &Index, blocks: Range<usize>) -> Result<()> {
         let (first, last) = (index.handle(blocks.start), index.handle(blocks.end - 1));
         let bytes = (last.offset - first.offset) as usize + last.len;
         // Empty while it is being filled: an error below must not leave old blocks with new bytes.
-        self.window.blocks = 0..0;
-        let old = core::mem::take(&mut self.window.bytes);
+        self.blocks = 0..0;
+        let old = core::mem::take(&mut self.bytes);
         let mut buffer = old.try_into_mut().unwrap_or_default();
         buffer.resize(bytes, 0);
-        self.table.file.read_exact_at(&mut buffer, first.offset)?;
-        self.window = Window { blocks, offset: first.offset, bytes: buffer.freeze() };
+        file.read_exact_at(&mut buffer, first.offset)?;
+        *self = Window { blocks, offset: first.offset, bytes: buffer.freeze() };
         Ok(())
     }
 }

@@ -11,6 +11,14 @@ const BYTES_MAX: usize = 10;
 /// Appends `value`.
 #[inline]
 pub(crate) fn put(out: &mut Vec<u8>, value: u64) {
+    if value < 0x80 {
+        out.push(value as u8);
+    } else {
+        put_long(out, value);
+    }
+}
+
+fn put_long(out: &mut Vec<u8>, value: u64) {
     let (bytes, len) = encode(value);
     out.extend_from_slice(&bytes[..len]);
 }

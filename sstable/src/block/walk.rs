@@ -71,9 +71,12 @@ impl BlockWalk {
     }
 
     /// Takes a block; stands nowhere.
+    #[inline]
     pub(crate) fn load(&mut self, block: Bytes) -> Result<(), Fault> {
-        self.clear();
-        self.layout = Layout::of(&block)?;
+        let layout = Layout::of(&block).inspect_err(|_| self.clear())?;
+        self.standing = false;
+        self.interval.clear();
+        self.layout = layout;
         self.block = block;
         Ok(())
     }

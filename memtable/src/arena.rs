@@ -6,7 +6,9 @@
 //! past the chunk's end takes a lock and starts the next chunk. Chunks start small, so that an empty or small
 //! table is cheap, and grow by a schedule ([`ChunkPlan`]). When megabytes are expected the later chunks are
 //! whole multiples of 2 MiB, aligned to 2 MiB, and asked of Linux as huge pages: a look-up in a large table is a
-//! chain of cache misses, and small pages add a page walk to each. What is larger than [`SHARED_BYTES_MAX`] gets
+//! chain of cache misses, and small pages add a page walk to each. There such chunks come from the system and go back to it
+//! when the arena is dropped: an allocator that keeps them among its own (the C library's does, once it has seen the first of them freed) holds
+//! some dozen MiB more than all memtables have. What is larger than [`SHARED_BYTES_MAX`] gets
 //! a chunk of its own, so that one large value does not waste the rest of the current chunk.
 //!
 //! # Costs
@@ -202,8 +204,11 @@ fn new_chunk(
 ) -> (NonNull<Chunk>, NonNull<u8>) {
     let align = if bytes >= HUGE_PAGE_BYTES { HUGE_PAGE_BYTES } else { CACHE_LINE_BYTES };
     let layout = Layout::from_size_align(bytes, align).expect("a chunk is smaller than the address space");
-    // SAFETY: the layout has at least the size of a header.
-    let start = unsafe { std::alloc::alloc(layout) };
+    let start = match align {
+        HUGE_PAGE_BYTES => pages::take(layout),
+        // SAFETY: the layout has at least the size of a header.
+        _ => unsafe { std::alloc::alloc(layout) },
+    };
     let Some(start) = NonNull::new(start) else { std::alloc::handle_alloc_error(layout) };
     if align == HUGE_PAGE_BYTES {
         ask_for_huge_pages(start, bytes);
@@ -215,6 +220,76 @@ fn new_chunk(
     // SAFETY: the header lies within the chunk.
     let memory = unsafe { start.add(size_of::<Chunk>()) };
     (chunk, memory)
+}
+
+/// Chunks of huge pages, from the system where it has a way to take them, else from the allocator.
+#[cfg(all(target_os = "linux", not(miri)))]
+mod pages {
+    use super::HUGE_PAGE_BYTES;
+    use core::alloc::Layout;
+    use core::ptr;
+
+    /// Memory of this layout, aligned to a huge page; null when there is none.
+    pub(super) fn take(layout: Layout) -> *mut u8 {
+        // Whole huge pages are whole pages on every machine.
+        let bytes = layout.size().next_multiple_of(HUGE_PAGE_BYTES);
+        let more = bytes + HUGE_PAGE_BYTES;
+        let (access, sort) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new mapping at a place that the system chooses touches nobody's memory.
+        let mapped = unsafe { libc::mmap(ptr::null_mut(), more, access, sort, -1, 0) };
+        if mapped == libc::MAP_FAILED {
+            return ptr::null_mut();
+        }
+        let mapped = mapped.cast::<u8>();
+        let before = mapped.addr().next_multiple_of(HUGE_PAGE_BYTES) - mapped.addr();
+        // SAFETY: `before` is less than a huge page, by which the mapping is longer than `bytes`.
+        let start = unsafe { mapped.add(before) };
+        // SAFETY: `before + bytes` is at most `more`.
+        let behind = unsafe { start.add(bytes) };
+        // SAFETY: the pages before the start, which nobody was given.
+        unsafe { unmap(mapped, before) };
+        // SAFETY: the pages behind the end, which nobody was given.
+        unsafe { unmap(behind, more - before - bytes) };
+        start
+    }
+
+    /// Ends what [`take`] began.
+    ///
+    /// # Safety
+    ///
+    /// `start` came from `take` with this layout, and nobody uses the memory any more.
+    pub(super) unsafe fn give_back(start: *mut u8, layout: Layout) {
+        // SAFETY: as promised by the caller: the pages that `take` has left mapped.
+        unsafe { unmap(start, layout.size().next_multiple_of(HUGE_PAGE_BYTES)) };
+    }
+
+    /// # Safety
+    ///
+    /// These are whole pages that [`take`] mapped, and nobody uses them.
+    unsafe fn unmap(start: *mut u8, bytes: usize) {
+        if bytes > 0 {
+            // SAFETY: as promised by the caller. Should the system refuse, they stay mapped, and nothing else is lost.
+            unsafe { libc::munmap(start.cast(), bytes) };
+        }
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+mod pages {
+    use core::alloc::Layout;
+
+    pub(super) fn take(layout: Layout) -> *mut u8 {
+        // SAFETY: a chunk is never empty.
+        unsafe { std::alloc::alloc(layout) }
+    }
+
+    /// # Safety
+    ///
+    /// `start` came from `take` with this layout, and nobody uses the memory any more.
+    pub(super) unsafe fn give_back(start: *mut u8, layout: Layout) {
+        // SAFETY: as promised by the caller.
+        unsafe { std::alloc::dealloc(start, layout) };
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -237,8 +312,12 @@ impl<const ALIGN: usize> Drop for Arena<ALIGN> {
             let header = unsafe { chunk.as_ref() };
             next = header.older;
             let layout = Layout::from_size_align(header.bytes, header.align).expect("it was allocated so");
-            // SAFETY: allocated by `new_chunk` with this layout, and nobody borrows from a dropped arena.
-            unsafe { std::alloc::dealloc(chunk.as_ptr().cast(), layout) };
+            match header.align {
+                // SAFETY: taken by `new_chunk` with this layout, and nobody borrows from a dropped arena.
+                HUGE_PAGE_BYTES => unsafe { pages::give_back(chunk.as_ptr().cast(), layout) },
+                // SAFETY: allocated by `new_chunk` with this layout, and nobody borrows from a dropped arena.
+                _ => unsafe { std::alloc::dealloc(chunk.as_ptr().cast(), layout) },
+            }
         }
     }
 }
@@ -427,6 +506,15 @@ pub(crate) fn prefetch<T>(address: *const T) {
 pub(crate) fn borrow_for_test(_arena: &Arena<8>, pointer: RecordPtr) -> Record<'_> {
     // SAFETY: the tests pass the arena that made the record, and the borrow keeps it.
     unsafe { pointer.record() }
+}
+
+/// Where the chunks of huge pages begin.
+#[cfg(test)]
+fn huge_chunks_for_test(arena: &Arena<8>) -> Vec<usize> {
+    let newest = *arena.newest.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: null or, by Owned, alive.
+    let chunks = core::iter::successors(unsafe { newest.as_ref() }, |chunk| unsafe { chunk.older.as_ref() });
+    chunks.filter(|chunk| chunk.bytes >= HUGE_PAGE_BYTES).map(|chunk| ptr::from_ref(chunk).addr()).collect()
 }
 
 #[cfg(test)]

@@ -77,3 +77,18 @@ fn a_record_gives_back_what_it_was_made_of() {
     let record = borrow_for_test(&arena, pointer);
     assert_eq!((record.key(), record.value()), (key, &b"its value"[..]));
 }
+
+#[test]
+fn huge_chunks_begin_at_a_huge_page_and_are_wholly_there() {
+    let arena: Arena<8> = Arena::new(64 << 20);
+    // Some that share chunks, and some with a chunk of their own, whose size is no multiple of any page.
+    let sizes = [200 << 10, 8, (2 << 20) + 8, 100 << 10, 5_000_001, 250 << 10];
+    let key = InternalKey::new(b"a key", SeqNo::new(77), Kind::Put);
+    let value = |round: usize| vec![round as u8; sizes[round % sizes.len()]];
+    let records: Vec<_> = (0..40).map(|round| arena.add_record(0, key, &value(round)).1).collect();
+    for (round, pointer) in records.into_iter().enumerate() {
+        assert!(borrow_for_test(&arena, pointer).value() == value(round), "{round}");
+    }
+    let huge = huge_chunks_for_test(&arena);
+    assert!(huge.len() > 10 && huge.iter().all(|address| address % HUGE_PAGE_BYTES == 0), "{huge:?}");
+}

@@ -19,8 +19,8 @@
 //!
 //! Costs: for n blocks some 33 bytes each and the payload. A search is O(log n) over integers (heads, as in [`super::data`]), with keys
 //! compared only where heads are equal. It goes over every 16th head, which are few enough to stay in the processor's first
-//! caches, and then counts among 16 that lie side by side: four cache lines fetched at once, where a binary search
-//! over all heads waits for one line after another. A block's offset lies beside its head, so that it comes with one of those lines.
+//! caches, and then counts among 16 that lie side by side: two or three cache lines fetched at once, where a binary search
+//! over all heads waits for one line after another. Offsets lie apart: who finds a block in the cache needs none.
 
 use bytes::Bytes;
 use core::cmp::Ordering;
@@ -49,23 +49,16 @@ struct Separator {
 /// Heads counted one by one at the end of a search.
 const STRIDE: usize = 16;
 
-/// What a search reads of a block.
-#[derive(Clone, Copy, Debug, Default)]
-struct Fence {
-    /// Of the separator, after the common prefix.
-    head: u64,
-    /// Where the block begins.
-    offset: u64,
-}
-
 /// The decoded index.
 #[derive(Debug)]
 pub(crate) struct Index {
     payload: Bytes,
     /// Bytes that all separators have in common.
     prefix_bytes: usize,
-    /// One for each block, and one for where the last one ends, which has no head.
-    fences: Vec<Fence>,
+    /// Of each block's separator, after the common prefix.
+    heads: Vec<u64>,
+    /// Where each block begins, and where the last one ends.
+    offsets: Vec<u64>,
     /// Heads 0, [`STRIDE`], 2 [`STRIDE`], ...
     sampled: Vec<u64>,
     separators: Vec<Separator>,
@@ -84,15 +77,15 @@ impl Index {
             return Err(Fault::Damage("index claims more blocks than it has room for"));
         }
         let mut separators = Vec::with_capacity(count as usize);
-        let mut fences = Vec::with_capacity(count as usize + 1);
+        let mut offsets = Vec::with_capacity(count as usize + 1);
         let mut offset = 0u64;
-        fences.push(Fence { head: 0, offset });
+        offsets.push(offset);
         for _ in 0..count {
             let (separator, len, next) = decode_row(&payload, at).ok_or(DAMAGED)?;
             at = next;
             // Below 2^32 blocks of below 2^32 bytes.
             offset += len;
-            fences.push(Fence { head: 0, offset });
+            offsets.push(offset);
             separators.push(separator);
         }
         if at != payload.len() {
@@ -101,7 +94,8 @@ impl Index {
         if offset != data_end {
             return Err(Fault::Damage("data blocks do not end where the index begins"));
         }
-        let mut index = Index { payload, prefix_bytes: 0, fences, sampled: Vec::new(), separators };
+        let (heads, sampled) = (Vec::new(), Vec::new());
+        let mut index = Index { payload, prefix_bytes: 0, heads, offsets, sampled, separators };
         index.check_order()?;
         index.make_heads();
         Ok(index)
@@ -122,16 +116,9 @@ impl Index {
         };
         // In order, so what the first and the last have in common all have.
         self.prefix_bytes = key::common_prefix(self.separator(0), self.separator(last));
-        for number in 0..=last {
-            self.fences[number].head = key::head(self.separator(number), self.prefix_bytes);
-        }
-        self.sampled = self.heads().iter().map(|fence| fence.head).step_by(STRIDE).collect();
-    }
-
-    /// The fences that have a head.
-    #[inline]
-    fn heads(&self) -> &[Fence] {
-        &self.fences[..self.separators.len()]
+        let head = |number| key::head(self.separator(number), self.prefix_bytes);
+        self.heads = (0..=last).map(head).collect();
+        self.sampled = self.heads.iter().copied().step_by(STRIDE).collect();
     }
 
     /// Data blocks.
@@ -155,8 +142,8 @@ impl Index {
     /// Where a block is.
     #[inline]
     pub(crate) fn handle(&self, number: usize) -> Handle {
-        let offset = self.fences[number].offset;
-        Handle { offset, len: (self.fences[number + 1].offset - offset) as usize }
+        let offset = self.offsets[number];
+        Handle { offset, len: (self.offsets[number + 1] - offset) as usize }
     }
 
     /// The first block whose separator is at or after `target`: the one that holds the first version at or after it, unless that is
@@ -173,14 +160,14 @@ impl Index {
         let wanted = key::head(target.user_key, self.prefix_bytes);
         // The last sampled head below the wanted one begins the stretch in which the first head not below it ends.
         let stretch = self.sampled.partition_point(|&head| head < wanted).saturating_sub(1) * STRIDE;
-        let heads = self.heads();
+        let heads = self.heads.as_slice();
         let stretch_end = heads.len().min(stretch + STRIDE);
-        let below = heads[stretch.min(stretch_end)..stretch_end].iter().filter(|fence| fence.head < wanted);
+        let below = heads[stretch.min(stretch_end)..stretch_end].iter().filter(|&&head| head < wanted);
         let low = stretch + below.count();
-        if heads.get(low).is_none_or(|fence| fence.head != wanted) {
+        if heads.get(low) != Some(&wanted) {
             return low;
         }
-        let equal = heads[low..].partition_point(|fence| fence.head == wanted);
+        let equal = heads[low..].partition_point(|&head| head == wanted);
         self.locate_among_equals(low, low + equal, target)
     }
 
@@ -202,8 +189,8 @@ impl Index {
 
     /// Bytes held.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let fences = self.fences.capacity() * size_of::<Fence>() + self.sampled.capacity() * 8;
-        self.payload.len() + fences + self.separators.capacity() * size_of::<Separator>()
+        let words = self.heads.capacity() + self.offsets.capacity() + self.sampled.capacity();
+        self.payload.len() + words * 8 + self.separators.capacity() * size_of::<Separator>()
     }
 }
 

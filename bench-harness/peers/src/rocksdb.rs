@@ -7,8 +7,8 @@ use crate::peer::{Counted, Peer, named};
 use crate::scan::{Position, from_position};
 use crate::{BLOCK_BYTES, MEMTABLES_MAX, NO_PARTS};
 use ::rocksdb::{
-    BlockBasedOptions, BottommostLevelCompaction, Cache, CompactOptions, DB, DBCompressionType, DBRawIterator,
-    Options, ReadOptions, WaitForCompactOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, BottommostLevelCompaction, Cache, CompactOptions, DB, DBCompressionType,
+    DBRawIterator, Options, ReadOptions, WaitForCompactOptions, WriteBatch, WriteOptions,
 };
 use std::path::Path;
 use terrace_bench::store::{

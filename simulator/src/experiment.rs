@@ -34,6 +34,11 @@ pub struct Experiment {
     pub value_bytes: u64,
     /// Bytes of writes that become one flush.
     pub memtable_bytes: u64,
+    /// By how much memtables differ after the load, as a share of `memtable_bytes`: the standard deviation, drawn evenly from `seed`. An engine's differ by about
+    /// a hundredth, since what a write takes in memory is not what it takes in a table; that matters to policies that compare sizes closely.
+    pub memtable_spread: f64,
+    /// Of the sizes of memtables.
+    pub seed: u64,
     /// Whether workloads that write keys again find them all there.
     pub load: bool,
     /// How many times the data's size is written after the load, or after the data's size for [`Workload::Time`].
@@ -66,6 +71,8 @@ impl Default for Experiment {
             key_bytes: 16,
             value_bytes: 100,
             memtable_bytes: 64 << 20,
+            memtable_spread: 0.0,
+            seed: 0,
             load: true,
             overwrites: 2.0,
             write_bytes_per_second: 50e6,
@@ -222,7 +229,8 @@ impl Experiment {
         let entry_bytes = (self.entry_bytes() as f64, self.key_bytes.max(1) as f64);
         let memtable = (self.memtable_bytes.max(1) as f64).min(self.data_bytes.max(1) as f64);
         let data = self.data_bytes.max(1) as f64;
-        let mut stream = Stream::new(self.workload, entry_bytes, data, total, memtable);
+        let mut stream = Stream::new(self.workload, entry_bytes, data, total, memtable)
+            .with_spread(self.memtable_spread, self.seed);
         let tree = Tree::new(stream.keys.clone(), self.align_outputs);
         let mut course = Course::new(self, (picker, controls), tree, stream.popularity.clone());
         if self.load && self.workload.overwrites() {

@@ -2,7 +2,8 @@
 //!
 //! The policy is the very [`CompactionPicker`](terrace_compaction::CompactionPicker) that an engine runs. There are no data: a table is its
 //! description and the share of the keys in its range that it holds, and a merge is arithmetic on these shares. So a petabyte takes seconds,
-//! and two runs agree to the last digit. This crate never does I/O, reads no clock and draws no random numbers.
+//! and two runs agree to the last digit. This crate never does I/O, reads no clock and draws no random numbers but the
+//! sizes of memtables, from a seed, if they are to differ.
 //!
 //! # Example: your own policy in the laboratory
 //!

@@ -85,6 +85,9 @@ pub(crate) struct Stream {
     at: f64,
     step: f64,
     written_in_order_bytes: f64,
+    /// By how much memtables differ, and what the next size is drawn from.
+    spread: f64,
+    random: u64,
 }
 
 /// A flush.
@@ -125,7 +128,28 @@ impl Stream {
             at: 0.0,
             step,
             written_in_order_bytes: 0.0,
+            spread: 0.0,
+            random: 0,
         }
+    }
+
+    /// The same with memtables of differing sizes where keys are written anywhere.
+    pub(crate) fn with_spread(self, spread: f64, seed: u64) -> Self {
+        Stream { spread: spread.clamp(0.0, 0.5), random: seed, ..self }
+    }
+
+    /// Bytes of the next memtable: even about the mean, with the standard deviation that was asked for.
+    fn next_memtable_bytes(&mut self) -> f64 {
+        if self.spread == 0.0 {
+            return self.memtable_bytes;
+        }
+        // SplitMix64.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let even = (z ^ (z >> 31)) as f64 / u64::MAX as f64;
+        self.memtable_bytes * (1.0 + self.spread * 3.0_f64.sqrt() * (2.0 * even - 1.0))
     }
 
     /// Every key once, in order: the next memtable of them, or `None` when all were written.
@@ -155,10 +179,11 @@ impl Stream {
     }
 
     fn next_anywhere(&mut self, delete_share: f64) -> Flush {
+        let memtable_bytes = self.next_memtable_bytes();
         let keys = &self.keys;
         let mean_bytes =
             delete_share * keys.tombstone_entry_bytes + (1.0 - delete_share) * keys.value_entry_bytes;
-        let writes = self.memtable_bytes / mean_bytes;
+        let writes = memtable_bytes / mean_bytes;
         let touched = |(keys, share): (&f64, &f64)| 1.0 - (-writes * share / keys).exp();
         let touched = keys.classes.iter().zip(&self.popularity).map(touched);
         let held: Vec<Held> = touched
@@ -167,7 +192,7 @@ impl Stream {
         for (live, held) in self.live.iter_mut().zip(&held) {
             *live = *live * (1.0 - held.values - held.tombstones) + held.values;
         }
-        Flush { user_bytes: self.memtable_bytes, pieces: vec![piece(0.0, 1.0, held)] }
+        Flush { user_bytes: memtable_bytes, pieces: vec![piece(0.0, 1.0, held)] }
     }
 
     fn next_in_time(&mut self) -> Option<Flush> {
@@ -276,6 +301,16 @@ mod tests {
             assert!((bytes / expected - 1.0).abs() < 1e-6, "{workload:?}: {bytes}");
             assert!((stream.live_bytes() / expected - 1.0).abs() < 1e-6, "{workload:?}");
         }
+    }
+
+    #[test]
+    fn memtables_differ_as_much_as_asked_for_and_not_on_average() {
+        let mut stream = stream(Workload::Uniform).with_spread(0.01, 7);
+        let off: Vec<f64> =
+            (0..10_000).map(|_| stream.next().map_or(0.0, |flush| flush.user_bytes / 1e7 - 1.0)).collect();
+        let mean = off.iter().sum::<f64>() / off.len() as f64;
+        let deviation = (off.iter().map(|off| off * off).sum::<f64>() / off.len() as f64).sqrt();
+        assert!(mean.abs() < 0.0005 && (deviation / 0.01 - 1.0).abs() < 0.03, "{mean} {deviation}");
     }
 
     #[test]

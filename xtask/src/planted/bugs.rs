@@ -42,6 +42,7 @@ const PICKER: &[Suite] =
 const WAL: &[Suite] =
     &[suite(&["-p", "terrace-wal", "--all-features"]), suite(&["-p", "terrace", "--test", "damage"])];
 const TABLE: &[Suite] = &[suite(&["-p", "terrace-sstable", "--all-features"])];
+const VFS: &[Suite] = &[suite(&["-p", "terrace-vfs", "--all-features"])];
 const BLOOM: &[Suite] = &[suite(&["-p", "terrace-bloom", "--all-features"])];
 const COMPACTION: &[Suite] = &[suite(&["-p", "terrace-compaction", "--all-features"])];
 const MEMTABLE: &[Suite] = &[
@@ -214,8 +215,8 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "an iterator sees what is newer than its snapshot",
         file: "engine/src/iter.rs",
-        right: "            if seen || key.seqno > self.seqno {",
-        wrong: "            if seen {",
+        right: "            if key.seqno > self.seqno || (self.front_passed",
+        wrong: "            if (self.front_passed",
         suites: ENGINE,
     },
     Bug {
@@ -287,6 +288,27 @@ pub(super) const BUGS: &[Bug] = &[
         right: "            self.with_file(|file, _| file.sync())?;\n            self.synced = self.len;",
         wrong: "            self.synced = self.len;",
         suites: WAL,
+    },
+    Bug {
+        name: "a store into a map begins with the bytes that must come last",
+        file: "vfs/src/real/map.rs",
+        right: "bytes.split_at(bytes.len().min(FIRST_BYTES))",
+        wrong: "bytes.split_at(bytes.len().min(FIRST_BYTES - 8))",
+        suites: VFS,
+    },
+    Bug {
+        name: "a header without its first memory line is taken for rot",
+        file: "wal/src/judge.rs",
+        right: "(offset + at as u64 + 1).is_multiple_of(LINE_BYTES)",
+        wrong: "(offset + at as u64 + 1).is_multiple_of(8 * LINE_BYTES)",
+        suites: WAL,
+    },
+    Bug {
+        name: "blocks of dropped tables count for ever",
+        file: "sstable/src/slots.rs",
+        right: "shard.left_bytes.fetch_add(held.weight(), Ordering::Relaxed);",
+        wrong: "shard.left_bytes.fetch_add(0, Ordering::Relaxed);",
+        suites: TABLE,
     },
     Bug {
         name: "a block's checksum is ignored",

@@ -81,7 +81,7 @@ fn it_is_a_part_of_comparisons() {
         [rate("terrace buffered"), rate("terrace mapped")].iter().all(|rate| *rate > Some(0.0)),
         "{table}"
     );
-    assert!(std::fs::read_to_string(page).expect("a page was written").contains("<h2>open-after-kill</h2>"));
+    assert!(std::fs::read_to_string(page).expect("a page was written").contains(">open-after-kill</h2>"));
 }
 
 #[test]

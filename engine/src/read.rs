@@ -43,24 +43,21 @@ impl<P: Parts> Shared<P> {
         let hash = KeyHash::of(key);
         let mut answer = Ok(None);
         'runs: for runs in view.version.runs.chunks(FILTERS_TOGETHER) {
-            let mut tables = [None; FILTERS_TOGETHER];
-            for (table, run) in tables.iter_mut().zip(runs) {
-                *table = run.find(key);
-            }
-            let mut filters = 0_u32;
-            for (number, table) in tables.iter().enumerate() {
-                filters |= u32::from(table.is_some_and(|table| table.reader.may_contain(hash))) << number;
-            }
-            for (number, table) in tables.iter().enumerate() {
-                let Some(table) = table else { continue };
+            let mut passing = [None; FILTERS_TOGETHER];
+            for (passing, run) in passing.iter_mut().zip(runs) {
+                let Some(table) = run.find(key) else { continue };
                 asked += 1;
-                if filters & 1 << number == 0 {
-                    continue;
+                if table.reader.may_contain(hash) {
+                    *passing = Some((table, asked));
                 }
+            }
+            for (table, asked_by_then) in passing[..runs.len()].iter().flatten() {
                 passed += 1;
                 match table.reader.get_passed(key, hash, seqno) {
                     Ok(None) => table.count_vain_read(),
                     Ok(Some(found)) => {
+                        // Tables behind it count as little as if they had not been asked early.
+                        asked = *asked_by_then;
                         answer = Ok(value_of((found.kind, found.value)));
                         break 'runs;
                     }

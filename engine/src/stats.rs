@@ -9,7 +9,7 @@ use crate::histogram::{Histogram, Recorder};
 
 /// So many threads, the first of the process, have shards of their own; later ones share as many others.
 const OWNED: usize = 16;
-const SHARDS: usize = 2 * OWNED;
+pub(crate) const SHARDS: usize = 2 * OWNED;
 
 /// A counter that many threads bump without sharing a cache line, and most of them without a locked instruction.
 #[derive(Debug, Default)]

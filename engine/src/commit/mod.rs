@@ -2,11 +2,18 @@
 //!
 //! 1. *Join.* The first writer to come leads; those who come while it works wait in a queue and form the next group.
 //! 2. *Log.* The leader gives the group its sequence numbers and appends it to the log as one record, handed to the system or synced once for all.
-//! 3. *Insert.* The lead passes on; then every writer of the group inserts its own batch into the memtables, in parallel.
+//! 3. *Insert.* A small group is inserted into the memtables by its leader. Of a larger one every writer inserts its own batch, in parallel, after the lead has
+//!    passed on.
 //! 4. *Publish.* A group becomes visible when it and every group before it is inserted; a write returns when it is visible.
+//! 5. *Serve.* The leader of a small group then commits the groups of those who have come meanwhile. When nobody waits any more, or after some groups, it
+//!    lets go of the lead, and whoever comes first takes it: a writer on its way, or the one that waits longest, who is told.
 //!
-//! A write that comes alone does all four in one go, without allocation. The log is synced before anything is inserted, so a
+//! A write that comes alone does all this in one go, without allocation. The log is synced before anything is inserted, so a
 //! failed sync is never visible to a reader.
+//!
+//! That one thread does the work of several is flat combining (Hendler, Incze, Shavit, Tzafrir: Flat combining and the synchronization-parallelism tradeoff, 2010). The
+//! tail of the log, the memtable's newest chunk and their counters are some fifteen cache lines, and to fetch them from another processor takes
+//! longer than a small write does; and nobody waits for a thread that sleeps or has lost its processor.
 //!
 //! Invariants. `in-order`: `visible` grows in the order of sequence numbers. `sealed-complete`: a sealed memtable's last sequence number is
 //! below those of all later groups, so it is complete once that number is visible. `log-before-memtable`: a memtable names
@@ -17,7 +24,6 @@ mod queue;
 mod record;
 mod room;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use terrace_entry::SeqNo;
 use terrace_wal::LogWriter;
@@ -26,20 +32,24 @@ use crate::batch::{KeyspaceId, Ops};
 use crate::options::Durability;
 use crate::shared::Shared;
 use crate::stats::bump_locked;
-use crate::sync::atomic::Ordering;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::tree::Tree;
 use crate::version::Mem;
 use crate::{Error, Parts, Result, WriteOptions};
 
 use publish::{Group, Publishing};
-use queue::{Followers, Lookers, Outcome, PassOn, Queue, Request, take_followers};
+use queue::{Followers, Leading, Lookers, Outcome, Queue, Request, Requests, Seen};
 use record::{append_group, encoded};
 
 /// A group takes no more followers above this, so that the first of them does not wait for the last.
 const GROUP_BYTES_MAX: usize = 1 << 20;
-/// A lone write of at most this many bytes is inserted by the leader before it passes the lead on.
+/// A group of at most this many bytes is inserted by its leader before it passes the lead on.
 const INLINE_BYTES_MAX: usize = 64 << 10;
+/// And of at most so many members: of more, some are awake and insert at the same time. A model checker has both sorts of groups.
+const INLINE_MEMBERS_MAX: usize = if cfg!(shuttle) { 2 } else { 8 };
+/// How many groups a leader commits besides its own before it lets go of the lead, so that its caller does not wait for ever.
+const GROUPS_MORE_MAX: usize = if cfg!(shuttle) { 1 } else { 32 };
 
 /// Which log is active, and the last logged sequence number before it.
 #[derive(Clone, Copy, Default)]
@@ -94,7 +104,10 @@ pub(crate) struct Commit<P: Parts> {
     queue: Mutex<Queue<P>>,
     lead: Mutex<Lead<P>>,
     publishing: Mutex<Publishing>,
+    /// How many groups `publishing` holds. It grows only by whoever leads, and falls when a group is visible.
+    unpublished: AtomicUsize,
     published: Condvar,
+    requests: Requests<P>,
     lookers: Lookers,
     /// A copy of the leader's, for those who do not lead. Set while the list of old logs is locked, so that
     /// a log is always in one of the two.
@@ -119,10 +132,12 @@ impl<P: Parts> Commit<P> {
             closed: false,
         };
         Commit {
-            queue: Mutex::new(Queue { led: false, waiting: VecDeque::new() }),
+            queue: Mutex::new(Queue::new()),
             lead: Mutex::new(lead),
             publishing: Mutex::default(),
+            unpublished: AtomicUsize::new(0),
             published: Condvar::new(),
+            requests: Requests::new(),
             lookers: Lookers::new(),
             active: Mutex::new(active),
         }
@@ -149,16 +164,14 @@ impl<P: Parts> Commit<P> {
 struct Member<'a, P: Parts> {
     ops: Ops<'a>,
     durability: Durability,
-    place: Option<Result<Place<P>>>,
+    /// Until it is inserted or left to its writer.
+    place: Option<Place<P>>,
+    outcome: Outcome<P>,
 }
 
 impl<'a, P: Parts> Member<'a, P> {
     fn new(ops: Ops<'a>, durability: Durability) -> Self {
-        Member { ops, durability, place: None }
-    }
-
-    fn placed(&self) -> Option<&Place<P>> {
-        self.place.as_ref().and_then(|place| place.as_ref().ok())
+        Member { ops, durability, place: None, outcome: Outcome::None }
     }
 }
 
@@ -191,86 +204,140 @@ impl<P: Parts> Shared<P> {
     /// Commits `ops` with a group, as its leader or behind one.
     fn join(self: &Arc<Self>, ops: Ops<'_>, durability: Durability) -> Result<()> {
         let mut queue = locked(&self.commit.queue);
-        if queue.led {
-            let request = Request::new(ops, durability);
-            queue.waiting.push_back(Arc::clone(&request));
+        if !queue.led {
+            let followers = queue.lead(ops.bytes());
             drop(queue);
-            return self.follow(&request);
+            return self.lead(ops, durability, followers);
         }
-        queue.led = true;
-        let followers = take_followers(&mut queue.waiting, ops.bytes());
         drop(queue);
-        self.lead(ops, durability, followers)
+        let request = self.commit.requests.make(ops, durability);
+        let mut queue = locked(&self.commit.queue);
+        if !queue.led {
+            let followers = queue.lead(ops.bytes());
+            drop(queue);
+            self.commit.requests.keep(request);
+            return self.lead(ops, durability, followers);
+        }
+        queue.waiting.push_back(Arc::clone(&request));
+        drop(queue);
+        let written = self.follow(&request);
+        self.commit.requests.keep(request);
+        written
     }
 
     fn follow(self: &Arc<Self>, request: &Arc<Request<P>>) -> Result<()> {
-        match request.wait(&self.commit.lookers) {
+        while let Seen::MayLead = request.wait(&self.commit.lookers) {
+            let mut queue = locked(&self.commit.queue);
+            // Whoever came by first leads, and may have taken this request along.
+            if queue.led || !queue.withdraw(request) {
+                request.wait_on();
+                continue;
+            }
+            let followers = queue.lead(request.bytes.len());
+            drop(queue);
+            return self.lead(request.ops(), request.durability, followers);
+        }
+        match request.take_outcome() {
+            Outcome::Visible => Ok(()),
             Outcome::Insert(place, group) => {
                 let inserted = self.insert(&place, request.ops());
                 self.publish(&group, inserted)
             }
-            Outcome::Lead => {
-                let mut queue = locked(&self.commit.queue);
-                let followers = take_followers(&mut queue.waiting, request.bytes.len());
-                drop(queue);
-                self.lead(request.ops(), request.durability, followers)
-            }
             Outcome::Failed(error) => Err(error),
-            Outcome::Waiting | Outcome::Taken => unreachable!("a settled request is taken once"),
+            Outcome::None => unreachable!("a settled request is taken once"),
         }
     }
 
+    /// Commits the group of `ops` and its followers, and then the groups of those who have come meanwhile.
     fn lead(self: &Arc<Self>, ops: Ops<'_>, durability: Durability, followers: Followers<P>) -> Result<()> {
-        let pass_on = PassOn { shared: self };
+        let mut leading = Leading::new(self, followers);
         let mut lead = locked(&self.commit.lead);
-        if followers.0.is_empty() {
+        let own = if leading.followers.0.is_empty() {
             let mut alone = [Member::new(ops, durability)];
-            self.guarded(|| self.commit_group(&mut lead, &mut alone))?;
+            self.commit_and_insert(&mut lead, &mut alone)?;
             let [member] = alone;
-            let Some(place) = member.place.transpose()? else { return Ok(()) };
-            let last = lead.next_seqno - 1;
-            if ops.bytes() <= INLINE_BYTES_MAX && locked(&self.commit.publishing).is_empty() {
-                // Should it fail, nothing is published and no group begins after it.
-                self.insert(&place, ops)?;
-                // Nobody else can be publishing: every earlier group is visible and we still lead.
-                self.visible.store(last, Ordering::Release);
-                return Ok(());
+            member.outcome
+        } else {
+            let (mut buffer, keyspaces) = (Vec::new(), ops.keyspaces().to_vec());
+            let own = Member::new(encoded(ops, &keyspaces, &mut buffer), durability);
+            self.lead_followers(&mut leading, &mut lead, Some(own))?
+        };
+        drop(lead);
+        match own {
+            Outcome::Insert(place, group) => {
+                drop(leading);
+                let inserted = self.insert(&place, ops);
+                self.publish(&group, inserted)
             }
-            let group = self.announce(last, 1);
-            drop(lead);
-            drop(pass_on);
-            let inserted = self.insert(&place, ops);
-            return self.publish(&group, inserted);
+            Outcome::Failed(error) => Err(error),
+            Outcome::Visible | Outcome::None => {
+                self.lead_those_who_came(leading);
+                Ok(())
+            }
         }
-        let (mut buffer, keyspaces) = (Vec::new(), ops.keyspaces().to_vec());
-        let ops = encoded(ops, &keyspaces, &mut buffer);
-        let mut members = Vec::with_capacity(followers.0.len() + 1);
-        members.push(Member::new(ops, durability));
-        members.extend(followers.0.iter().map(|request| Member::new(request.ops(), request.durability)));
-        if let Err(error) = self.guarded(|| self.commit_group(&mut lead, &mut members)) {
-            drop(members);
-            for request in &followers.0 {
-                request.settle(Outcome::Failed(error.clone()));
+    }
+
+    /// Commits the groups of those who wait, and ends the lead.
+    fn lead_those_who_came(self: &Arc<Self>, mut leading: Leading<'_, P>) {
+        for _ in 0..GROUPS_MORE_MAX {
+            if !leading.goes_on() {
+                return;
             }
+            let mut lead = locked(&self.commit.lead);
+            // What became of them each of them is told.
+            let _ = self.lead_followers(&mut leading, &mut lead, None);
+        }
+    }
+
+    /// Commits a group with followers and tells each what became of it; returns what became of the leader's own.
+    fn lead_followers(
+        self: &Arc<Self>,
+        leading: &mut Leading<'_, P>,
+        lead: &mut Lead<P>,
+        own: Option<Member<'_, P>>,
+    ) -> Result<Outcome<P>> {
+        let others = usize::from(own.is_some());
+        let followers = &leading.followers.0;
+        let mut members: Vec<Member<'_, P>> = Vec::with_capacity(others + followers.len());
+        members.extend(own);
+        members.extend(followers.iter().map(|request| Member::new(request.ops(), request.durability)));
+        let done = self.commit_and_insert(lead, &mut members);
+        let mut outcomes: Vec<_> = members.into_iter().map(|member| member.outcome).collect();
+        if let Err(error) = done {
+            leading.settle(std::iter::repeat_with(|| Outcome::Failed(error.clone())));
             return Err(error);
         }
-        let placed = members.iter().filter(|member| member.placed().is_some()).count();
-        let group = self.announce(lead.next_seqno - 1, placed);
-        drop(lead);
-        let places: Vec<_> = members.into_iter().map(|member| member.place).collect();
-        let mut places = places.into_iter();
-        let own = places.next().flatten();
-        for (request, place) in followers.0.iter().zip(places) {
-            request.settle(match place {
-                Some(Ok(place)) => Outcome::Insert(place, Arc::clone(&group)),
-                Some(Err(error)) => Outcome::Failed(error),
-                None => Outcome::Failed(Error::Closed),
-            });
+        let others = outcomes.split_off(others);
+        leading.settle(others.into_iter());
+        Ok(outcomes.pop().unwrap_or(Outcome::None))
+    }
+
+    /// Commits a group. If it is small it is visible then; if not, every member is left to insert its own, so that they do it in parallel.
+    fn commit_and_insert(self: &Arc<Self>, lead: &mut Lead<P>, members: &mut [Member<'_, P>]) -> Result<()> {
+        self.guarded(|| self.commit_group(lead, members))?;
+        let last = lead.next_seqno - 1;
+        let bytes: usize = members.iter().map(|member| member.ops.bytes()).sum();
+        let small = members.len() <= INLINE_MEMBERS_MAX && bytes <= INLINE_BYTES_MAX;
+        if small && self.commit.unpublished.load(Ordering::Acquire) == 0 {
+            for member in members.iter_mut() {
+                if let Some(place) = member.place.take() {
+                    // Should it fail, nothing of the group is published and no group begins after it.
+                    self.insert(&place, member.ops)?;
+                    member.outcome = Outcome::Visible;
+                }
+            }
+            // Nobody else can be publishing: every earlier group is visible and we still lead.
+            self.visible.store(last, Ordering::Release);
+            return Ok(());
         }
-        drop(pass_on);
-        let Some(place) = own.transpose()? else { return Ok(()) };
-        let inserted = self.insert(&place, ops);
-        self.publish(&group, inserted)
+        let placed = members.iter().filter(|member| member.place.is_some()).count();
+        let group = self.announce(last, placed);
+        for member in members.iter_mut() {
+            if let Some(place) = member.place.take() {
+                member.outcome = Outcome::Insert(place, Arc::clone(&group));
+            }
+        }
+        Ok(())
     }
 
     /// Gives every member its place in the order and in the memtables, and puts the group into the log.
@@ -285,7 +352,7 @@ impl<P: Parts> Shared<P> {
             let mems = match only.take().map_or_else(|| self.mems_of(&member.ops), Ok) {
                 Ok(mems) => mems,
                 Err(error) => {
-                    member.place = Some(Err(error));
+                    member.outcome = Outcome::Failed(error);
                     continue;
                 }
             };
@@ -294,7 +361,7 @@ impl<P: Parts> Shared<P> {
             if next > SeqNo::MAX.get() {
                 return Err(Error::SeqNoExhausted);
             }
-            member.place = Some(Ok(Place { first, mems }));
+            member.place = Some(Place { first, mems });
         }
         lead.next_seqno = next;
         let result = self.log_group(lead, members);
@@ -305,16 +372,18 @@ impl<P: Parts> Shared<P> {
 
     fn log_group(&self, lead: &mut Lead<P>, members: &[Member<'_, P>]) -> Result<()> {
         let logged = |member: &&Member<'_, P>| {
-            member.durability != Durability::Off && member.ops.count() > 0 && member.placed().is_some()
+            member.durability != Durability::Off && member.ops.count() > 0 && member.place.is_some()
         };
         let sync = members.iter().any(|member| member.durability == Durability::Synced);
         let Some(log) = &mut lead.log else { return Ok(()) };
         let before = log.len_bytes();
-        if let Some(last) = members.iter().rfind(logged).and_then(|m| Some((m.placed()?, m.ops.count()))) {
+        if let Some(last) =
+            members.iter().rfind(logged).and_then(|m| Some((m.place.as_ref()?, m.ops.count())))
+        {
             append_group(log, (lead.last_logged, lead.durable), members.iter().filter(logged))?;
             lead.last_logged = SeqNo::new(last.0.first.get() + u64::from(last.1) - 1);
             let number = lead.active.number;
-            for place in members.iter().filter(logged).filter_map(Member::placed) {
+            for place in members.iter().filter(logged).filter_map(|member| member.place.as_ref()) {
                 place.mems.each(|mem| {
                     if mem.first_log.load(Ordering::Relaxed) == u64::MAX {
                         mem.first_log.store(number, Ordering::Release);

@@ -29,12 +29,6 @@ pub(super) struct Publishing {
     sleepers: usize,
 }
 
-impl Publishing {
-    pub(super) fn is_empty(&self) -> bool {
-        self.groups.is_empty()
-    }
-}
-
 impl<P: Parts> Shared<P> {
     /// Puts a batch into the memtables. After an error, which is a memtable's panic, some of it may be in them and must never become visible.
     pub(super) fn insert(&self, place: &Place<P>, ops: Ops<'_>) -> Result<()> {
@@ -48,6 +42,7 @@ impl<P: Parts> Shared<P> {
         let group = Arc::new(Group { last, remaining: AtomicUsize::new(members) });
         let mut publishing = locked(&self.commit.publishing);
         publishing.groups.push_back(Arc::clone(&group));
+        self.commit.unpublished.store(publishing.groups.len(), Ordering::Release);
         if members == 0 {
             self.advance(&mut publishing);
         }
@@ -94,6 +89,8 @@ impl<P: Parts> Shared<P> {
             publishing.groups.pop_front();
             advanced = true;
         }
+        // Release, and after `visible`: a leader that finds no group here sees all of them visible.
+        self.commit.unpublished.store(publishing.groups.len(), Ordering::Release);
         if advanced && publishing.sleepers > 0 {
             self.commit.published.notify_all();
         }

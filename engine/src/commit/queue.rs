@@ -8,9 +8,10 @@ use super::{GROUP_BYTES_MAX, Group, Place, locked};
 use crate::batch::{KeyspaceId, Ops};
 use crate::options::Durability;
 use crate::shared::Shared;
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::stats::{SHARDS, shard_of_thread};
+use crate::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use crate::sync::thread::{self, Thread};
-use crate::sync::{Mutex, PoisonError, hint};
+use crate::sync::{Mutex, MutexGuard, hint};
 use crate::{Error, Parts};
 
 /// Looks at what others do, with a pause of the processor between (40 to 140 cycles), before a thread sleeps: some twenty microseconds.
@@ -50,16 +51,36 @@ impl Lookers {
     }
 }
 
+/// A request whose bytes take more is not kept.
+const KEPT_BYTES_MAX: usize = 4 << 10;
 /// Looks of a thread that may not look for long.
 const LOOKS_FEW: u32 = 20;
 
+/// What became of a write.
 pub(super) enum Outcome<P: Parts> {
-    Waiting,
-    /// The queue is yours.
-    Lead,
+    /// Nothing yet, or it has been taken.
+    None,
+    /// It is written, and visible.
+    Visible,
+    /// It is logged; its writer is to insert it.
     Insert(Place<P>, Arc<Group>),
     Failed(Error),
-    Taken,
+}
+
+/// What a waiting write is told.
+pub(super) enum Seen {
+    /// Nobody leads; it may.
+    MayLead,
+    /// Its outcome is there.
+    Settled,
+}
+
+/// The states of a waiting write. From any of them a leader settles it; the lead is offered only while it is in the queue, under the queue's lock.
+mod state {
+    pub(super) const WAITING: u8 = 0;
+    pub(super) const ASLEEP: u8 = 1;
+    pub(super) const MAY_LEAD: u8 = 2;
+    pub(super) const SETTLED: u8 = 3;
 }
 
 /// A write waiting for a leader; owns its bytes, since the leader reads them from another thread.
@@ -68,101 +89,251 @@ pub(super) struct Request<P: Parts> {
     pub(super) count: u32,
     pub(super) keyspaces: Vec<KeyspaceId>,
     pub(super) durability: Durability,
-    pub(super) outcome: Mutex<Outcome<P>>,
-    pub(super) thread: Thread,
+    thread: Thread,
+    outcome: Mutex<Outcome<P>>,
+    state: Apart<AtomicU8>,
 }
 
+/// In cache lines of its own: the waiting thread reads it all the time, and the leader the rest.
+#[repr(align(128))]
+struct Apart<T>(T);
+
 impl<P: Parts> Request<P> {
-    pub(super) fn new(ops: Ops<'_>, durability: Durability) -> Arc<Self> {
-        let mut bytes = Vec::new();
+    fn new() -> Self {
+        Request {
+            bytes: Vec::new(),
+            count: 0,
+            keyspaces: Vec::new(),
+            durability: Durability::Off,
+            thread: thread::current(),
+            outcome: Mutex::new(Outcome::None),
+            state: Apart(AtomicU8::new(state::WAITING)),
+        }
+    }
+
+    fn fill(&mut self, ops: Ops<'_>, durability: Durability) {
+        self.bytes.clear();
         match ops {
-            Ops::Encoded { bytes: borrowed, .. } => bytes.extend_from_slice(borrowed),
+            Ops::Encoded { bytes: borrowed, .. } => self.bytes.extend_from_slice(borrowed),
             Ops::One { .. } => {
-                encoded(ops, &[], &mut bytes);
+                encoded(ops, &[], &mut self.bytes);
             }
         }
-        Arc::new(Request {
-            bytes,
-            count: ops.count(),
-            keyspaces: ops.keyspaces().to_vec(),
-            durability,
-            outcome: Mutex::new(Outcome::Waiting),
-            thread: thread::current(),
-        })
+        self.keyspaces.clear();
+        self.keyspaces.extend_from_slice(ops.keyspaces());
+        self.count = ops.count();
+        self.durability = durability;
+        self.thread = thread::current();
+        *self.state.0.get_mut() = state::WAITING;
     }
 
     pub(super) fn ops(&self) -> Ops<'_> {
         Ops::Encoded { bytes: &self.bytes, count: self.count, keyspaces: &self.keyspaces }
     }
 
-    pub(super) fn settle(&self, outcome: Outcome<P>) {
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
-        self.thread.unpark();
+    /// Tells it what became of it, and whether its thread is to be woken for that.
+    fn settle(&self, outcome: Outcome<P>) -> bool {
+        *locked(&self.outcome) = outcome;
+        // Release: whoever sees the state sees the outcome.
+        self.state.0.swap(state::SETTLED, Ordering::AcqRel) == state::ASLEEP
+    }
+
+    /// Tells it that it may lead, and whether its thread is to be woken for that. Called under the queue's lock, and only while it is in the queue: nobody settles it then.
+    fn offer_lead(&self) -> bool {
+        self.state.0.swap(state::MAY_LEAD, Ordering::AcqRel) == state::ASLEEP
+    }
+
+    fn is_settled(&self) -> bool {
+        self.state.0.load(Ordering::Acquire) == state::SETTLED
+    }
+
+    pub(super) fn take_outcome(&self) -> Outcome<P> {
+        std::mem::replace(&mut *locked(&self.outcome), Outcome::None)
+    }
+
+    /// The lead that was offered is taken by somebody else. Called under the queue's lock.
+    pub(super) fn wait_on(&self) {
+        // If it fails, the request is settled by now.
+        let from = state::MAY_LEAD;
+        let _ = self.state.0.compare_exchange(from, state::WAITING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    fn seen(&self) -> Option<Seen> {
+        match self.state.0.load(Ordering::Acquire) {
+            state::SETTLED => Some(Seen::Settled),
+            state::MAY_LEAD => Some(Seen::MayLead),
+            _ => None,
+        }
     }
 
     /// Waits for the leader: some looks with a pause between, since most groups take a microsecond or two and a thread that slept takes some fifty to
     /// wake; then sleep. Behind a sync, which takes longer than that, it sleeps soon.
-    pub(super) fn wait(&self, lookers: &Lookers) -> Outcome<P> {
-        let settled = || {
-            let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-            let waits = matches!(*outcome, Outcome::Waiting);
-            (!waits).then(|| std::mem::replace(&mut *outcome, Outcome::Taken))
-        };
-        if let Some(outcome) = lookers.look(self.durability != Durability::Synced, settled) {
-            return outcome;
+    pub(super) fn wait(&self, lookers: &Lookers) -> Seen {
+        if let Some(seen) = lookers.look(self.durability != Durability::Synced, || self.seen()) {
+            return seen;
         }
+        // If it fails, there is something to see.
+        let from = state::WAITING;
+        let _ = self.state.0.compare_exchange(from, state::ASLEEP, Ordering::AcqRel, Ordering::Acquire);
         loop {
-            if let Some(outcome) = settled() {
-                return outcome;
+            if let Some(seen) = self.seen() {
+                return seen;
             }
             thread::park();
         }
     }
 }
 
-pub(super) struct Queue<P: Parts> {
-    pub(super) led: bool,
-    pub(super) waiting: VecDeque<Arc<Request<P>>>,
+/// Requests that may be used again, one for each shard of threads: what one thread allocates and another frees makes them wait for each other in the
+/// allocator.
+pub(super) struct Requests<P: Parts> {
+    kept: Box<[Apart<Kept<P>>]>,
 }
 
-/// Passes the lead on when dropped, whatever happened: to the first who waits, or to nobody.
-pub(super) struct PassOn<'a, P: Parts> {
-    pub(super) shared: &'a Arc<Shared<P>>,
-}
+type Kept<P> = Mutex<Option<Arc<Request<P>>>>;
 
-impl<P: Parts> Drop for PassOn<'_, P> {
-    fn drop(&mut self) {
-        let mut queue = locked(&self.shared.commit.queue);
-        match queue.waiting.pop_front() {
-            Some(next) => next.settle(Outcome::Lead),
-            None => queue.led = false,
+impl<P: Parts> Requests<P> {
+    pub(super) fn new() -> Self {
+        Requests { kept: (0..SHARDS).map(|_| Apart(Mutex::default())).collect() }
+    }
+
+    /// A request for this thread's write.
+    pub(super) fn make(&self, ops: Ops<'_>, durability: Durability) -> Arc<Request<P>> {
+        let kept = locked(&self.kept[shard_of_thread()].0).take();
+        // A leader that has just settled it may hold it for some more nanoseconds.
+        let mut request = kept
+            .filter(|request| Arc::strong_count(request) == 1)
+            .unwrap_or_else(|| Arc::new(Request::new()));
+        if let Some(ours) = Arc::get_mut(&mut request) {
+            ours.fill(ops, durability);
+        }
+        request
+    }
+
+    /// Keeps a request that is settled or withdrawn.
+    pub(super) fn keep(&self, request: Arc<Request<P>>) {
+        if request.bytes.capacity() <= KEPT_BYTES_MAX {
+            *locked(&self.kept[shard_of_thread()].0) = Some(request);
         }
     }
 }
 
-pub(super) fn take_followers<P: Parts>(
-    waiting: &mut VecDeque<Arc<Request<P>>>,
-    mut bytes: usize,
-) -> Followers<P> {
-    let mut followers = Vec::new();
-    while bytes < GROUP_BYTES_MAX
-        && let Some(request) = waiting.pop_front()
-    {
-        bytes += request.bytes.len();
-        followers.push(request);
+/// Who waits for a leader. While nobody leads, the first of them has been told that it may.
+pub(super) struct Queue<P: Parts> {
+    pub(super) led: bool,
+    pub(super) waiting: VecDeque<Arc<Request<P>>>,
+    /// For the next leader's followers, so that nobody allocates while others wait for the queue.
+    followers: Followers<P>,
+}
+
+impl<P: Parts> Queue<P> {
+    pub(super) fn new() -> Self {
+        Queue { led: false, waiting: VecDeque::new(), followers: Followers::default() }
     }
-    Followers(followers)
+
+    /// Takes the lead for a write of some bytes, with followers.
+    pub(super) fn lead(&mut self, bytes: usize) -> Followers<P> {
+        debug_assert!(!self.led, "one leads at a time");
+        self.led = true;
+        let mut followers = std::mem::take(&mut self.followers);
+        self.take_while(&mut followers, bytes, |_| true);
+        followers
+    }
+
+    /// Takes back a request that waits; false when a leader has taken it.
+    pub(super) fn withdraw(&mut self, request: &Arc<Request<P>>) -> bool {
+        let place = self.waiting.iter().position(|waiting| Arc::ptr_eq(waiting, request));
+        place.and_then(|place| self.waiting.remove(place)).is_some()
+    }
+
+    fn take_while(
+        &mut self,
+        followers: &mut Followers<P>,
+        mut bytes: usize,
+        may: impl Fn(&Request<P>) -> bool,
+    ) {
+        while bytes < GROUP_BYTES_MAX
+            && self.waiting.front().is_some_and(|request| may(request))
+            && let Some(request) = self.waiting.pop_front()
+        {
+            bytes += request.bytes.len();
+            followers.0.push(request);
+        }
+    }
+}
+
+/// The lead, until it is dropped, whatever happens. The first who waits is then told that it may lead, and does unless another is quicker: a thread that sleeps is not
+/// waited for.
+///
+/// Sleeping threads are woken after that and not before: the system would run them in the place of this one, and they would soon sleep again for want
+/// of the lead.
+pub(super) struct Leading<'a, P: Parts> {
+    shared: &'a Arc<Shared<P>>,
+    pub(super) followers: Followers<P>,
+    to_wake: Vec<Arc<Request<P>>>,
+    ended: bool,
+}
+
+impl<'a, P: Parts> Leading<'a, P> {
+    pub(super) fn new(shared: &'a Arc<Shared<P>>, followers: Followers<P>) -> Self {
+        Leading { shared, followers, to_wake: Vec::new(), ended: false }
+    }
+
+    /// Tells each follower what became of its write.
+    pub(super) fn settle(&mut self, outcomes: impl Iterator<Item = Outcome<P>>) {
+        for (request, outcome) in self.followers.0.drain(..).zip(outcomes) {
+            if request.settle(outcome) {
+                self.to_wake.push(request);
+            }
+        }
+    }
+
+    /// Takes the next followers, those before the first that wants a sync; false when there are none and the lead has ended.
+    pub(super) fn goes_on(&mut self) -> bool {
+        let mut queue = locked(&self.shared.commit.queue);
+        queue.take_while(&mut self.followers, 0, |request| request.durability != Durability::Synced);
+        if self.followers.0.is_empty() {
+            self.end(queue);
+        }
+        !self.ended
+    }
+
+    fn end(&mut self, mut queue: MutexGuard<'_, Queue<P>>) {
+        self.ended = true;
+        queue.led = false;
+        if self.followers.0.is_empty() {
+            queue.followers = std::mem::take(&mut self.followers);
+        }
+        let asleep = queue.waiting.front().filter(|next| next.offer_lead()).cloned();
+        drop(queue);
+        for request in self.to_wake.drain(..).chain(asleep) {
+            request.thread.unpark();
+        }
+    }
+}
+
+impl<P: Parts> Drop for Leading<'_, P> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end(locked(&self.shared.commit.queue));
+        }
+    }
 }
 
 /// The followers of a leader. Should it not come to settle them (a panic in a part), they fail rather than wait for ever.
 pub(super) struct Followers<P: Parts>(pub(super) Vec<Arc<Request<P>>>);
 
+impl<P: Parts> Default for Followers<P> {
+    fn default() -> Self {
+        Followers(Vec::new())
+    }
+}
+
 impl<P: Parts> Drop for Followers<P> {
     fn drop(&mut self) {
-        for request in &self.0 {
-            let waiting = matches!(*locked(&request.outcome), Outcome::Waiting);
-            if waiting {
-                request.settle(Outcome::Failed(Error::Panicked("the leader of the group".to_owned())));
+        for request in self.0.iter().filter(|request| !request.is_settled()) {
+            if request.settle(Outcome::Failed(Error::Panicked("the leader of the group".to_owned()))) {
+                request.thread.unpark();
             }
         }
     }

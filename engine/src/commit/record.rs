@@ -38,7 +38,7 @@ pub(super) fn append_group<'a, P: Parts + 'a>(
     let head = payload::head(payload::GROUP, previous, durable);
     let mut alone = members.clone();
     if let (Some(member), None) = (alone.next(), alone.next())
-        && let (Ops::One { keyspace, kind, key, value }, Some(place)) = (member.ops, member.placed())
+        && let (Ops::One { keyspace, kind, key, value }, Some(place)) = (member.ops, &member.place)
     {
         let (op_head, value_head) = one_heads(keyspace[0], kind, key, value);
         let bytes = op_head.as_slice().len() + key.len() + value_head.as_slice().len() + value.len();
@@ -49,7 +49,7 @@ pub(super) fn append_group<'a, P: Parts + 'a>(
     let heads: Vec<_> = members
         .clone()
         .filter_map(|member| {
-            let place = member.placed()?;
+            let place = member.place.as_ref()?;
             let Ops::Encoded { bytes, count, .. } = member.ops else { return None };
             Some(payload::batch_head(place.first, count, bytes.len()))
         })

@@ -22,14 +22,13 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use terrace::{Clock, Durability, Engine, Executor, Options, SimClock, SimExecutor, ThreadPool};
-use terrace_compaction::CompactionPicker;
+use terrace::{AnyPolicy, Clock, Durability, Engine, Executor, Options, SimClock, SimExecutor, ThreadPool};
 use terrace_compaction::stock::{Make, Sizes};
 use terrace_memtable::BTreeMemTable;
 use terrace_simulator::{Experiment, Sample, Workload};
-use terrace_sstable::{BlockTable, Compression, SlotCache};
+use terrace_sstable::Compression;
 use terrace_vfs::{MemVfs, RealVfs, Vfs};
-use terrace_wal::NullLog;
+use terrace_wal::LogKind;
 
 use crate::random::Rng;
 
@@ -107,22 +106,7 @@ const FLUSHES_MEASURED: u64 = 32;
 /// Points in time of the simulation; it says the mean over those measured.
 const SAMPLES: usize = 400;
 
-/// Stock parts without a log, and any policy.
-enum AnyPolicy {}
-
-impl terrace::Parts for AnyPolicy {
-    type MemTable = BTreeMemTable;
-    type Log = NullLog;
-    type Cache = SlotCache;
-    type Table = BlockTable;
-    type Picker = Box<dyn CompactionPicker>;
-
-    fn picker(options: &Options) -> Self::Picker {
-        Box::new(terrace::leveled_picker(options))
-    }
-}
-
-type Db = Engine<AnyPolicy>;
+type Db = Engine<AnyPolicy<BTreeMemTable>>;
 
 /// What the engine makes of a write.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -171,6 +155,7 @@ fn options(load: &Load, measured: Option<&Measured>) -> Options {
         table_bytes,
         compression: vec![Compression::None],
         durability: Durability::Off,
+        log: LogKind::Null,
         background_threads: 1,
         ..defaults
     }

@@ -8,18 +8,15 @@
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
-use terrace::{Clock, Engine, Executor, Options, Parts, SimClock, SimExecutor, StockLog, TraceOptions};
+use terrace::{AnyPolicy, Clock, Engine, Executor, Options, SimClock, SimExecutor, TraceOptions};
 use terrace_bench::random::{Rng, Shuffle, Zipf};
 use terrace_bloom::FilterId;
-use terrace_compaction::CompactionPicker;
 use terrace_compaction::stock::{self, Sizes};
 use terrace_memtable::BTreeMemTable;
 use terrace_simulator::advise::{Advisor, Choice, Counts, Goal, History, Prices, Space};
-use terrace_sstable::{
-    BlockCache, BlockTable, CacheStats, Compression, FilterOptions, SlotCache, Slots, TableBlocks,
-};
+use terrace_sstable::{BlockCache, CacheStats, Compression, FilterOptions, SlotCache, Slots, TableBlocks};
 use terrace_vfs::{MemVfs, Vfs};
-use terrace_wal::{CreateLog, LogKind};
+use terrace_wal::LogKind;
 
 /// What memtables, filters, indexes and the cache may take.
 const MEMORY_BYTES: u64 = 512 << 10;
@@ -78,33 +75,8 @@ impl TableBlocks for CountingBlocks {
     }
 }
 
-#[derive(Debug)]
-struct Stock;
-
-impl Parts for Stock {
-    type MemTable = BTreeMemTable;
-    type Log = StockLog;
-    type Cache = CountingCache;
-    type Table = BlockTable;
-    type Picker = Box<dyn CompactionPicker>;
-
-    fn picker(options: &Options) -> Self::Picker {
-        Box::new(terrace::leveled_picker(options))
-    }
-
-    fn create_log(
-        options: &Options,
-        vfs: &Arc<dyn Vfs>,
-        path: &Path,
-        create: CreateLog,
-    ) -> terrace_wal::Result<StockLog> {
-        <terrace::DefaultParts as Parts>::create_log(options, vfs, path, create)
-    }
-
-    fn log_keeps(options: &Options) -> bool {
-        options.log.keeps()
-    }
-}
+/// Stock parts with that cache, and any policy.
+type Counted = AnyPolicy<BTreeMemTable, CountingCache>;
 
 /// One operation of a workload.
 #[derive(Clone, Copy, Debug)]
@@ -146,7 +118,7 @@ fn run(work: &[Op], choice: &Choice, rate: Option<f64>) -> (Real, Vec<u8>) {
         ..Sizes::default()
     };
     let picker = stock::named(choice.picker).expect("a stock policy");
-    let db = Engine::<Stock>::builder("/db")
+    let db = Engine::<Counted>::builder("/db")
         .options(options)
         .picker(picker(&sizes))
         .vfs(Arc::new(disk.clone()))

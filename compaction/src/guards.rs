@@ -34,7 +34,8 @@ use crate::linked::{Placed, linked_groups};
 use crate::pressure::ramp;
 use crate::shape::{LEVELS_MAX, Run, Shape, TableId, TableMeta, sum_bytes};
 use crate::task::{Output, Plan, Reason, Task, TaskKind};
-use crate::triggers::{Cause, Due, TriggerOptions, has_older};
+use crate::triggers::TriggerOptions;
+use crate::triggers::due::{Cause, Due, has_older};
 use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 use crate::{CompactionPicker, PickContext};
 

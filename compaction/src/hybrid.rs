@@ -24,7 +24,7 @@ use crate::leveled::Picking;
 use crate::run_list::{bytes_of, list, merge};
 use crate::shape::{LEVELS_MAX, Shape};
 use crate::task::{Plan, Reason, Task};
-use crate::triggers::Due;
+use crate::triggers::due::Due;
 use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 use crate::{CompactionPicker, LeveledOptions, PickContext};
 

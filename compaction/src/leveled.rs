@@ -277,7 +277,6 @@ impl<'a> Picking<'a> {
     }
 
     /// Takes a task from elsewhere into the plan, if it has room for it.
-    #[cfg(feature = "hybrid")]
     pub(crate) fn add(&mut self, task: Task, weighed: Weighed) {
         if self.full() {
             self.weighed.push(weighed.if_due(Verdict::NoRoom));

@@ -1,7 +1,6 @@
 //! Which table of a level that is too large goes down first (Sarkar et al., "Constructing and analyzing the LSM compaction design space", VLDB 2021,
 //! call it the data movement policy).
 
-#[cfg(feature = "leveled")]
 use crate::shape::{Run, TableMeta, sum_bytes};
 
 /// Which table of a level that is too large goes down first.
@@ -46,7 +45,6 @@ impl Movement {
 }
 
 /// The tables of a level of one run, as indices, the first to go last: O(tables log tables).
-#[cfg(feature = "leveled")]
 pub(crate) fn candidates(runs: &[Run], runs_below: &[Run], movement: Movement) -> Vec<usize> {
     let Some(run) = runs.first() else { return Vec::new() };
     let tables = &run.tables;
@@ -78,7 +76,6 @@ pub(crate) fn candidates(runs: &[Run], runs_below: &[Run], movement: Movement) -
 }
 
 /// For each table the bytes it overlaps below for each of its own.
-#[cfg(feature = "leveled")]
 fn overlap_costs(run: &Run, below: Option<&Run>) -> Vec<f64> {
     let tables_below = below.map_or(&[][..], |run| &run.tables);
     let mut from = 0;

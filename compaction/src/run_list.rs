@@ -2,17 +2,9 @@
 
 use crate::PickContext;
 use crate::shape::{Run, Shape};
-#[cfg(any(
-    feature = "tiered",
-    feature = "universal",
-    feature = "fluid",
-    feature = "windowed",
-    feature = "hybrid"
-))]
 use crate::task::{Output, Reason, Task, TaskKind};
-#[cfg(any(feature = "tiered", feature = "universal", feature = "fluid"))]
-use crate::triggers::{Cause, Due, TriggerOptions};
-#[cfg(any(feature = "tiered", feature = "universal", feature = "fluid"))]
+use crate::triggers::TriggerOptions;
+use crate::triggers::due::{Cause, Due};
 use crate::weigh::{Verdict, Weighed};
 
 /// A run in the list.
@@ -43,26 +35,12 @@ pub(crate) fn bytes_of(runs: &[ListedRun<'_>]) -> u64 {
 }
 
 /// Whether one of these is taken.
-#[cfg(any(
-    feature = "tiered",
-    feature = "universal",
-    feature = "fluid",
-    feature = "fifo",
-    feature = "windowed"
-))]
 pub(crate) fn any_taken(runs: &[ListedRun<'_>]) -> bool {
     runs.iter().any(|run| run.taken)
 }
 
 /// The task that makes one run of `level` of all these, and marks them taken. Runs whose tables are disjoint are joined without being
 /// rewritten.
-#[cfg(any(
-    feature = "tiered",
-    feature = "universal",
-    feature = "fluid",
-    feature = "windowed",
-    feature = "hybrid"
-))]
 pub(crate) fn merge(
     runs: &mut [ListedRun<'_>],
     level: usize,
@@ -86,7 +64,6 @@ pub(crate) fn merge(
 
 /// What triggers beside size ask for: a table that nothing older lies under is rewritten where it is, any other merged with all runs down to the oldest that
 /// lies under it. From the oldest run on, at most one task for each.
-#[cfg(any(feature = "tiered", feature = "universal", feature = "fluid"))]
 pub(crate) fn triggered(
     runs: &mut [ListedRun<'_>],
     triggers: &TriggerOptions,
@@ -139,7 +116,6 @@ pub(crate) fn triggered(
 }
 
 /// Bytes above the oldest run over its bytes, in percent.
-#[cfg(any(feature = "tiered", feature = "universal"))]
 pub(crate) fn space_percent(runs: &[ListedRun<'_>]) -> Option<u64> {
     let (oldest, newer) = runs.split_last()?;
     let percent = u128::from(bytes_of(newer)) * 100 / u128::from(oldest.bytes.max(1));
@@ -148,7 +124,6 @@ pub(crate) fn space_percent(runs: &[ListedRun<'_>]) -> Option<u64> {
 
 /// The first stretch of idle neighbours, from the newest run on, in which no run is larger than all newer ones of the stretch together and
 /// `ratio_percent` more; at least `width_min` runs and at most `width_max`. `None` for the ratio takes any neighbour.
-#[cfg(any(feature = "universal", feature = "windowed"))]
 pub(crate) fn gathered(
     runs: &[ListedRun<'_>],
     ratio_percent: Option<u64>,
@@ -159,7 +134,6 @@ pub(crate) fn gathered(
 }
 
 /// For each run, the idle neighbours that [`gathered`] would take from it on.
-#[cfg(any(feature = "universal", feature = "windowed"))]
 pub(crate) fn stretches(
     runs: &[ListedRun<'_>],
     ratio_percent: Option<u64>,

@@ -1,6 +1,7 @@
 //! The stock policies by name, as boxes: for whoever takes a policy from a command line or goes over all of them.
 //!
-//! What is compiled in is listed: each policy behind the feature of its name. A new one adds a row to [`all`] and the function that makes it.
+//! What is compiled in is listed: each policy behind the feature of its name. A new one adds a row to [`all`] and implements [`StockPicker`], which is
+//! also how an engine's stock parts make it.
 
 use crate::{CompactionPicker, Movement, TriggerOptions};
 #[cfg(feature = "fifo")]
@@ -25,6 +26,9 @@ use crate::{WindowedOptions, WindowedPicker};
 pub struct Sizes {
     /// Bytes of a memtable.
     pub memtable_bytes: u64,
+    /// The memtable that bounds in bytes are meant for which follow from no other size: the debt of `leveled` and `hybrid`, the small runs of `tiered`. Other
+    /// memtables have them in proportion, as suits a tree that is scaled as a whole.
+    pub usual_memtable_bytes: u64,
     /// Bytes of a table.
     pub table_bytes: u64,
     /// The size ratio, merge width or trigger, if it is not to be the policy's own.
@@ -48,8 +52,9 @@ impl Default for Sizes {
     /// Memtables and tables as large as the policies' own sizes are meant for; windows of an hour; everything is kept.
     fn default() -> Self {
         Sizes {
-            memtable_bytes: USUAL_MEMTABLE_BYTES,
-            table_bytes: USUAL_MEMTABLE_BYTES,
+            memtable_bytes: 64 << 20,
+            usual_memtable_bytes: 64 << 20,
+            table_bytes: 64 << 20,
             size_ratio: None,
             movement: Movement::default(),
             triggers: TriggerOptions::default(),
@@ -73,6 +78,12 @@ impl Sizes {
     }
 }
 
+/// A policy that is among the stock ones.
+pub trait StockPicker: CompactionPicker + Sized {
+    /// The policy with sizes that follow from these.
+    fn with_sizes(sizes: &Sizes) -> Self;
+}
+
 /// Makes a policy.
 pub type Make = fn(&Sizes) -> Box<dyn CompactionPicker>;
 
@@ -81,22 +92,26 @@ pub type Make = fn(&Sizes) -> Box<dyn CompactionPicker>;
 pub fn all() -> &'static [(&'static str, Make)] {
     &[
         #[cfg(feature = "leveled")]
-        ("leveled", leveled),
+        ("leveled", boxed::<LeveledPicker>),
         #[cfg(feature = "tiered")]
-        ("tiered", tiered),
+        ("tiered", boxed::<TieredPicker>),
         #[cfg(feature = "universal")]
-        ("universal", universal),
+        ("universal", boxed::<UniversalPicker>),
         #[cfg(feature = "fluid")]
-        ("fluid", fluid),
+        ("fluid", boxed::<FluidPicker>),
         #[cfg(feature = "hybrid")]
-        ("hybrid", hybrid),
+        ("hybrid", boxed::<HybridPicker>),
         #[cfg(feature = "guards")]
-        ("guards", guards),
+        ("guards", boxed::<GuardsPicker>),
         #[cfg(feature = "windowed")]
-        ("windowed", windowed),
+        ("windowed", boxed::<WindowedPicker>),
         #[cfg(feature = "fifo")]
-        ("fifo", fifo),
+        ("fifo", boxed::<FifoPicker>),
     ]
+}
+
+fn boxed<P: StockPicker>(sizes: &Sizes) -> Box<dyn CompactionPicker> {
+    Box::new(P::with_sizes(sizes))
 }
 
 /// The policy of that name, if it is compiled in.
@@ -116,19 +131,18 @@ pub fn named(name: &str) -> Option<Make> {
     all().iter().find(|(known, _)| *known == name).map(|(_, make)| *make)
 }
 
-/// The memtable that the policies' own sizes are meant for.
-const USUAL_MEMTABLE_BYTES: u64 = 64 << 20;
-
 /// A size that is meant for the usual memtable, for one of this size.
-#[cfg(any(feature = "leveled", feature = "tiered"))]
 fn in_proportion(bytes: u64, sizes: &Sizes) -> u64 {
-    let scaled = u128::from(bytes) * u128::from(sizes.memtable_bytes) / u128::from(USUAL_MEMTABLE_BYTES);
+    let scaled =
+        u128::from(bytes) * u128::from(sizes.memtable_bytes) / u128::from(sizes.usual_memtable_bytes.max(1));
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
 #[cfg(feature = "leveled")]
-fn leveled(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    Box::new(LeveledPicker::new(leveled_options(sizes)))
+impl StockPicker for LeveledPicker {
+    fn with_sizes(sizes: &Sizes) -> Self {
+        LeveledPicker::new(leveled_options(sizes))
+    }
 }
 
 #[cfg(feature = "leveled")]
@@ -149,89 +163,100 @@ fn leveled_options(sizes: &Sizes) -> LeveledOptions {
 
 /// The base level has room for one arrival from the deepest tier.
 #[cfg(feature = "hybrid")]
-fn hybrid(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    let (usual, leveled) = (HybridOptions::default(), leveled_options(sizes));
-    let memtables = (leveled.l0_runs_trigger as u64).saturating_pow(usual.tiered_levels as u32);
-    let base_level_bytes = sizes.memtable_bytes.saturating_mul(memtables);
-    Box::new(HybridPicker::new(HybridOptions {
-        leveled: LeveledOptions { base_level_bytes, ..leveled },
-        ..usual
-    }))
+impl StockPicker for HybridPicker {
+    fn with_sizes(sizes: &Sizes) -> Self {
+        let (usual, leveled) = (HybridOptions::default(), leveled_options(sizes));
+        let memtables = (leveled.l0_runs_trigger as u64).saturating_pow(usual.tiered_levels as u32);
+        let base_level_bytes = sizes.memtable_bytes.saturating_mul(memtables);
+        HybridPicker::new(HybridOptions { leveled: LeveledOptions { base_level_bytes, ..leveled }, ..usual })
+    }
 }
 
 #[cfg(feature = "guards")]
-fn guards(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    let usual = GuardsOptions::default();
-    let ratio = sizes.size_ratio.unwrap_or(usual.guard_ratio);
-    Box::new(GuardsPicker::new(GuardsOptions {
-        fragments_max: ratio as usize,
-        guard_ratio: ratio,
-        triggers: sizes.triggers,
-        target_table_bytes: sizes.table_bytes,
-        ..usual
-    }))
+impl StockPicker for GuardsPicker {
+    fn with_sizes(sizes: &Sizes) -> Self {
+        let usual = GuardsOptions::default();
+        let ratio = sizes.size_ratio.unwrap_or(usual.guard_ratio);
+        GuardsPicker::new(GuardsOptions {
+            fragments_max: ratio as usize,
+            guard_ratio: ratio,
+            triggers: sizes.triggers,
+            target_table_bytes: sizes.table_bytes,
+            ..usual
+        })
+    }
 }
 
 #[cfg(feature = "tiered")]
-fn tiered(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    let usual = TieredOptions::default();
-    let width = sizes.size_ratio.map_or(usual.merge_width_min, |ratio| ratio as usize);
-    let space = sizes.space_percent_max.unwrap_or(usual.space_amplification_percent_max);
-    Box::new(TieredPicker::new(TieredOptions {
-        merge_width_min: width,
-        small_run_bytes: in_proportion(usual.small_run_bytes, sizes),
-        space_amplification_percent_max: space,
-        triggers: sizes.triggers,
-        target_table_bytes: sizes.table_bytes,
-        ..usual
-    }))
+impl StockPicker for TieredPicker {
+    fn with_sizes(sizes: &Sizes) -> Self {
+        let usual = TieredOptions::default();
+        let width = sizes.size_ratio.map_or(usual.merge_width_min, |ratio| ratio as usize);
+        let space = sizes.space_percent_max.unwrap_or(usual.space_amplification_percent_max);
+        TieredPicker::new(TieredOptions {
+            merge_width_min: width,
+            small_run_bytes: in_proportion(usual.small_run_bytes, sizes),
+            space_amplification_percent_max: space,
+            triggers: sizes.triggers,
+            target_table_bytes: sizes.table_bytes,
+            ..usual
+        })
+    }
 }
 
 #[cfg(feature = "universal")]
-fn universal(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    let usual = UniversalOptions::default();
-    let trigger = sizes.size_ratio.map_or(usual.runs_trigger, |ratio| ratio as usize);
-    let space = sizes.space_percent_max.unwrap_or(usual.space_amplification_percent_max);
-    Box::new(UniversalPicker::new(UniversalOptions {
-        runs_trigger: trigger,
-        space_amplification_percent_max: space,
-        triggers: sizes.triggers,
-        target_table_bytes: sizes.table_bytes,
-        ..usual
-    }))
+impl StockPicker for UniversalPicker {
+    fn with_sizes(sizes: &Sizes) -> Self {
+        let usual = UniversalOptions::default();
+        let trigger = sizes.size_ratio.map_or(usual.runs_trigger, |ratio| ratio as usize);
+        let space = sizes.space_percent_max.unwrap_or(usual.space_amplification_percent_max);
+        UniversalPicker::new(UniversalOptions {
+            runs_trigger: trigger,
+            space_amplification_percent_max: space,
+            triggers: sizes.triggers,
+            target_table_bytes: sizes.table_bytes,
+            ..usual
+        })
+    }
 }
 
 /// Level 1 has room for as many arrivals as the ratio says, each of four memtables.
 #[cfg(feature = "fluid")]
-fn fluid(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    let ratio = sizes.size_ratio.unwrap_or(10);
-    let usual = FluidOptions::lazy_leveling(ratio);
-    let (inner, last) = sizes.fluid_runs_max;
-    Box::new(FluidPicker::new(FluidOptions {
-        inner_runs_max: inner.unwrap_or(usual.inner_runs_max),
-        last_runs_max: last.unwrap_or(usual.last_runs_max),
-        triggers: sizes.triggers,
-        base_level_bytes: sizes.memtable_bytes.saturating_mul(4).saturating_mul(ratio),
-        target_table_bytes: sizes.table_bytes,
-        ..usual
-    }))
+impl StockPicker for FluidPicker {
+    fn with_sizes(sizes: &Sizes) -> Self {
+        let ratio = sizes.size_ratio.unwrap_or(10);
+        let usual = FluidOptions::lazy_leveling(ratio);
+        let (inner, last) = sizes.fluid_runs_max;
+        FluidPicker::new(FluidOptions {
+            inner_runs_max: inner.unwrap_or(usual.inner_runs_max),
+            last_runs_max: last.unwrap_or(usual.last_runs_max),
+            triggers: sizes.triggers,
+            base_level_bytes: sizes.memtable_bytes.saturating_mul(4).saturating_mul(ratio),
+            target_table_bytes: sizes.table_bytes,
+            ..usual
+        })
+    }
 }
 
 #[cfg(feature = "windowed")]
-fn windowed(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    let usual = WindowedOptions::default();
-    Box::new(WindowedPicker::new(WindowedOptions {
-        window_seconds: sizes.turnover_seconds / 20,
-        keep_seconds: sizes.kept_bytes.map(|_| sizes.turnover_seconds),
-        runs_trigger: sizes.size_ratio.map_or(usual.runs_trigger, |ratio| ratio as usize),
-        target_table_bytes: sizes.table_bytes,
-        ..usual
-    }))
+impl StockPicker for WindowedPicker {
+    fn with_sizes(sizes: &Sizes) -> Self {
+        let usual = WindowedOptions::default();
+        WindowedPicker::new(WindowedOptions {
+            window_seconds: sizes.turnover_seconds / 20,
+            keep_seconds: sizes.kept_bytes.map(|_| sizes.turnover_seconds),
+            runs_trigger: sizes.size_ratio.map_or(usual.runs_trigger, |ratio| ratio as usize),
+            target_table_bytes: sizes.table_bytes,
+            ..usual
+        })
+    }
 }
 
 #[cfg(feature = "fifo")]
-fn fifo(sizes: &Sizes) -> Box<dyn CompactionPicker> {
-    Box::new(FifoPicker::new(FifoOptions { bytes_max: sizes.kept_bytes, age_seconds_max: None }))
+impl StockPicker for FifoPicker {
+    fn with_sizes(sizes: &Sizes) -> Self {
+        FifoPicker::new(FifoOptions { bytes_max: sizes.kept_bytes, age_seconds_max: None })
+    }
 }
 
 #[cfg(test)]
@@ -245,5 +270,16 @@ mod tests {
             assert!(named(name).is_some());
         }
         assert!(named("none").is_none());
+    }
+
+    #[cfg(feature = "leveled")]
+    #[test]
+    fn what_follows_from_no_size_is_in_proportion_to_the_memtable_unless_that_is_the_usual_one() {
+        let small = Sizes { memtable_bytes: 1 << 20, ..Sizes::default() };
+        let usual = LeveledOptions::default().debt_bytes_slow;
+        assert_eq!(leveled_options(&Sizes::default()).debt_bytes_slow, usual);
+        assert_eq!(leveled_options(&small).debt_bytes_slow, usual / 64);
+        let alone = leveled_options(&Sizes { usual_memtable_bytes: 1 << 20, ..small });
+        assert_eq!((alone.debt_bytes_slow, alone.base_level_bytes), (usual, 4 << 20));
     }
 }

@@ -146,7 +146,6 @@ pub enum Reason {
 
 impl Reason {
     /// Too many runs in a level, whichever it is.
-    #[cfg(any(feature = "leveled", feature = "hybrid", feature = "guards"))]
     pub(crate) fn runs_of(level: usize, runs: usize, trigger: usize) -> Self {
         match level {
             0 => Reason::Level0Runs { runs, trigger },

@@ -15,25 +15,7 @@
 //! A snapshot may need what a tombstone hides, or the tombstone. Then a rewrite would free nothing and be due again at once; so tombstones of a table
 //! with versions that the oldest snapshot does not see are left until it is gone ([`PickContext::oldest_snapshot`]).
 
-#[cfg(any(
-    feature = "leveled",
-    feature = "tiered",
-    feature = "universal",
-    feature = "fluid",
-    feature = "guards"
-))]
-mod due;
-
-#[cfg(any(feature = "leveled", feature = "guards"))]
-pub(crate) use due::has_older;
-#[cfg(any(
-    feature = "leveled",
-    feature = "tiered",
-    feature = "universal",
-    feature = "fluid",
-    feature = "guards"
-))]
-pub(crate) use due::{Cause, Due};
+pub(crate) mod due;
 
 /// Triggers beside size; none acts unless asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

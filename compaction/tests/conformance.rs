@@ -19,7 +19,12 @@ fn leveled_with_tiny_tables_keeps_the_laws() {
 
 #[test]
 fn leveled_with_extreme_options_keeps_the_laws() {
-    let options = LeveledOptions {
+    check_picker(&LeveledPicker::new(least_leveled()), 3, 40);
+    check_picker(&LeveledPicker::new(most_leveled()), 4, 40);
+}
+
+fn least_leveled() -> LeveledOptions {
+    LeveledOptions {
         l0_runs_trigger: 0,
         base_level_bytes: 0,
         size_ratio: 0,
@@ -27,11 +32,11 @@ fn leveled_with_extreme_options_keeps_the_laws() {
         levels_max: 0,
         grandparent_overlap_bytes_max: 0,
         ..LeveledOptions::default()
-    };
-    check_picker(&LeveledPicker::new(options), 3, 40);
-    let options =
-        LeveledOptions { size_ratio: u64::MAX, levels_max: usize::MAX, ..LeveledOptions::default() };
-    check_picker(&LeveledPicker::new(options), 4, 40);
+    }
+}
+
+fn most_leveled() -> LeveledOptions {
+    LeveledOptions { size_ratio: u64::MAX, levels_max: usize::MAX, ..LeveledOptions::default() }
 }
 
 #[test]
@@ -177,23 +182,12 @@ fn hybrid_keeps_the_laws() {
 
 #[test]
 fn hybrid_with_extreme_options_keeps_the_laws() {
-    let least = LeveledOptions {
-        l0_runs_trigger: 0,
-        base_level_bytes: 0,
-        size_ratio: 0,
-        target_table_bytes: 0,
-        levels_max: 0,
-        ..LeveledOptions::default()
-    };
-    check_picker(&HybridPicker::new(HybridOptions { tiered_levels: 0, leveled: least.clone() }), 35, 40);
-    check_picker(&HybridPicker::new(HybridOptions { tiered_levels: usize::MAX, leveled: least }), 36, 40);
-    let most = LeveledOptions {
-        l0_runs_trigger: usize::MAX,
-        size_ratio: u64::MAX,
-        levels_max: usize::MAX,
-        ..LeveledOptions::default()
-    };
-    check_picker(&HybridPicker::new(HybridOptions { tiered_levels: 2, leveled: most }), 37, 40);
+    let never = LeveledOptions { l0_runs_trigger: usize::MAX, ..most_leveled() };
+    for (seed, tiered_levels, leveled) in
+        [(35, 0, least_leveled()), (36, usize::MAX, least_leveled()), (37, 2, never)]
+    {
+        check_picker(&HybridPicker::new(HybridOptions { tiered_levels, leveled }), seed, 40);
+    }
 }
 
 #[test]

@@ -32,7 +32,8 @@
 //! What is asked seldom is no type but given to the [`Builder`]: what writers pay when compaction is behind (`terrace_throttle::Throttle`), and how fast compaction
 //! may go (`terrace_throttle::Limiter`).
 //!
-//! The example `custom_engine` writes two of them and takes the rest from stock. `Parts` and [`Engine`] do not need the feature `preset`.
+//! The example `custom_engine` writes two of them and takes the rest from stock; `AnyPolicy` is the stock
+//! parts with a policy that is chosen while the program runs. `Parts` and [`Engine`] do not need the feature `preset`.
 //!
 //! # How a write and a read go
 //!
@@ -135,7 +136,7 @@ pub use preset::universal_picker;
 #[cfg(all(feature = "preset", feature = "picker-windowed"))]
 pub use preset::windowed_picker;
 #[cfg(feature = "preset")]
-pub use preset::{Db, DefaultMemTable, DefaultParts, DefaultPicker, StockLog, leveled_picker};
+pub use preset::{AnyPolicy, Db, DefaultMemTable, DefaultParts, DefaultPicker, StockLog, leveled_picker};
 pub use recover::RecoverySummary;
 pub use repair::report::{Loss, RepairReport};
 pub use seam::clock::{Clock, SimClock, SystemClock};

@@ -7,84 +7,55 @@
 //! `picker-hybrid`, `picker-guards` in this order, else `picker-leveled`, else leveled. An explicit request beats the stock part, and of several requests for one slot the one named
 //! first here wins, so that every subset of the features, and all of them together, builds.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
-use terrace_sstable::{BlockTable, SlotCache};
+use terrace_compaction::CompactionPicker;
+use terrace_compaction::stock::{Sizes, StockPicker};
+use terrace_memtable::MemTable;
+use terrace_sstable::{BlockCache, BlockTable, SlotCache};
 use terrace_vfs::Vfs;
 use terrace_wal::{AnyLog, CreateLog, LogKind, LogWriter};
 
 use crate::{Engine, Options, Parts};
 
-/// The memtable of [`DefaultParts`].
-#[cfg(any(feature = "memtable-hash", not(any(feature = "memtable-btree", feature = "memtable-skiplist"))))]
-pub type DefaultMemTable = terrace_memtable::HashMemTable;
-/// The memtable of [`DefaultParts`].
-#[cfg(all(feature = "memtable-btree", not(feature = "memtable-hash")))]
-pub type DefaultMemTable = terrace_memtable::BTreeMemTable;
-/// The memtable of [`DefaultParts`].
-#[cfg(all(feature = "memtable-skiplist", not(any(feature = "memtable-hash", feature = "memtable-btree"))))]
-pub type DefaultMemTable = terrace_memtable::SkipListMemTable;
-
-macro_rules! picker_slot {
-    ($($condition:meta => $picker:ident by $make:ident;)*) => {$(
-        /// The compaction policy of [`DefaultParts`].
-        #[cfg($condition)]
-        pub type DefaultPicker = terrace_compaction::$picker;
-        #[cfg($condition)]
-        use self::$make as default_picker;
-    )*};
+/// Fills a slot with the first part whose feature is on, or else with the last.
+macro_rules! slot {
+    ($about:literal $slot:ident: $($rest:tt)*) => { slot! { @after [] $about $slot: $($rest)* } };
+    (@after [$($earlier:literal)*] $about:literal $slot:ident: $feature:literal => $part:ty, $($rest:tt)*) => {
+        #[doc = $about]
+        #[cfg(all(feature = $feature, not(any($(feature = $earlier),*))))]
+        pub type $slot = $part;
+        slot! { @after [$($earlier)* $feature] $about $slot: $($rest)* }
+    };
+    (@after [$($earlier:literal)*] $about:literal $slot:ident: else $part:ty) => {
+        #[doc = $about]
+        #[cfg(not(any($(feature = $earlier),*)))]
+        pub type $slot = $part;
+    };
 }
 
-picker_slot! {
-    feature = "picker-tiered" => TieredPicker by tiered_picker;
-    all(feature = "picker-universal", not(feature = "picker-tiered")) => UniversalPicker by universal_picker;
-    all(
-        feature = "picker-fluid",
-        not(any(feature = "picker-tiered", feature = "picker-universal"))
-    ) => FluidPicker by fluid_picker;
-    all(
-        feature = "picker-windowed",
-        not(any(feature = "picker-tiered", feature = "picker-universal", feature = "picker-fluid"))
-    ) => WindowedPicker by windowed_picker;
-    all(
-        feature = "picker-fifo",
-        not(any(
-            feature = "picker-tiered",
-            feature = "picker-universal",
-            feature = "picker-fluid",
-            feature = "picker-windowed"
-        ))
-    ) => FifoPicker by fifo_picker;
-    all(
-        feature = "picker-hybrid",
-        not(any(
-            feature = "picker-tiered",
-            feature = "picker-universal",
-            feature = "picker-fluid",
-            feature = "picker-windowed",
-            feature = "picker-fifo"
-        ))
-    ) => HybridPicker by hybrid_picker;
-    all(
-        feature = "picker-guards",
-        not(any(
-            feature = "picker-tiered",
-            feature = "picker-universal",
-            feature = "picker-fluid",
-            feature = "picker-windowed",
-            feature = "picker-fifo",
-            feature = "picker-hybrid"
-        ))
-    ) => GuardsPicker by guards_picker;
-    not(any(
-        feature = "picker-tiered",
-        feature = "picker-universal",
-        feature = "picker-fluid",
-        feature = "picker-windowed",
-        feature = "picker-fifo",
-        feature = "picker-hybrid",
-        feature = "picker-guards"
-    )) => LeveledPicker by leveled_picker;
+slot! {
+    "The memtable of [`DefaultParts`]."
+    DefaultMemTable:
+    "memtable-hash" => terrace_memtable::HashMemTable,
+    "memtable-btree" => terrace_memtable::BTreeMemTable,
+    "memtable-skiplist" => terrace_memtable::SkipListMemTable,
+    else terrace_memtable::HashMemTable
+}
+
+slot! {
+    "The compaction policy of [`DefaultParts`]."
+    DefaultPicker:
+    "picker-tiered" => terrace_compaction::TieredPicker,
+    "picker-universal" => terrace_compaction::UniversalPicker,
+    "picker-fluid" => terrace_compaction::FluidPicker,
+    "picker-windowed" => terrace_compaction::WindowedPicker,
+    "picker-fifo" => terrace_compaction::FifoPicker,
+    "picker-hybrid" => terrace_compaction::HybridPicker,
+    "picker-guards" => terrace_compaction::GuardsPicker,
+    else terrace_compaction::LeveledPicker
 }
 
 /// The stock parts.
@@ -143,7 +114,7 @@ impl Parts for DefaultParts {
     type Picker = DefaultPicker;
 
     fn picker(options: &Options) -> DefaultPicker {
-        default_picker(options)
+        stock_picker(options)
     }
 
     fn create_log(
@@ -160,83 +131,129 @@ impl Parts for DefaultParts {
     }
 }
 
+/// The stock parts with a memtable, a cache and a policy of one's choice, the policy being a value in a box: leveled, if the builder is given none.
+///
+/// ```
+/// use terrace::{AnyPolicy, Engine};
+/// use terrace_compaction::{LeveledOptions, LeveledPicker};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let picker = LeveledPicker::new(LeveledOptions { size_ratio: 4, ..LeveledOptions::default() });
+/// let db = Engine::<AnyPolicy>::builder(folder.path()).picker(Box::new(picker)).open()?;
+/// db.put("key", "value")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct AnyPolicy<M = DefaultMemTable, C = SlotCache>(PhantomData<fn() -> (M, C)>);
+
+impl<M, C> fmt::Debug for AnyPolicy<M, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnyPolicy")
+    }
+}
+
+impl<M: MemTable + 'static, C: BlockCache> Parts for AnyPolicy<M, C> {
+    type MemTable = M;
+    type Log = StockLog;
+    type Cache = C;
+    type Table = BlockTable;
+    type Picker = Box<dyn CompactionPicker>;
+
+    fn picker(options: &Options) -> Self::Picker {
+        Box::new(leveled_picker(options))
+    }
+
+    fn create_log(
+        options: &Options,
+        vfs: &Arc<dyn Vfs>,
+        path: &Path,
+        create: CreateLog,
+    ) -> terrace_wal::Result<StockLog> {
+        DefaultParts::create_log(options, vfs, path, create)
+    }
+
+    fn log_keeps(options: &Options) -> bool {
+        DefaultParts::log_keeps(options)
+    }
+}
+
+/// A policy whose sizes follow from the options. Bounds that follow from no size stay what they are, since the data does not shrink with the memtable.
+fn stock_picker<P: StockPicker>(options: &Options) -> P {
+    let memtable_bytes = options.memtable_bytes as u64;
+    P::with_sizes(&Sizes {
+        memtable_bytes,
+        usual_memtable_bytes: memtable_bytes,
+        table_bytes: options.table_bytes,
+        ..Sizes::default()
+    })
+}
+
 /// A leveled policy whose sizes follow from the options: tables of `table_bytes`, a base level of four memtables.
 #[must_use]
 pub fn leveled_picker(options: &Options) -> terrace_compaction::LeveledPicker {
-    terrace_compaction::LeveledPicker::new(terrace_compaction::LeveledOptions {
-        base_level_bytes: 4 * options.memtable_bytes as u64,
-        target_table_bytes: options.table_bytes,
-        ..Default::default()
-    })
+    stock_picker(options)
 }
 
 /// A size-tiered policy whose sizes follow from the options.
 #[cfg(feature = "picker-tiered")]
 #[must_use]
 pub fn tiered_picker(options: &Options) -> terrace_compaction::TieredPicker {
-    terrace_compaction::TieredPicker::new(terrace_compaction::TieredOptions {
-        target_table_bytes: options.table_bytes,
-        ..Default::default()
-    })
+    stock_picker(options)
 }
 
 /// Universal compaction, with tables of `table_bytes`.
 #[cfg(feature = "picker-universal")]
 #[must_use]
 pub fn universal_picker(options: &Options) -> terrace_compaction::UniversalPicker {
-    terrace_compaction::UniversalPicker::new(terrace_compaction::UniversalOptions {
-        target_table_bytes: options.table_bytes,
-        ..Default::default()
-    })
+    stock_picker(options)
 }
 
 /// Lazy leveling with a size ratio of 10: level 1 has room for ten arrivals of four memtables each.
 #[cfg(feature = "picker-fluid")]
 #[must_use]
 pub fn fluid_picker(options: &Options) -> terrace_compaction::FluidPicker {
-    terrace_compaction::FluidPicker::new(terrace_compaction::FluidOptions {
-        base_level_bytes: 40 * options.memtable_bytes as u64,
-        target_table_bytes: options.table_bytes,
-        ..Default::default()
-    })
+    stock_picker(options)
 }
 
 /// A run for each hour, kept for ever: how long to keep them is for the user to say, through the builder.
 #[cfg(feature = "picker-windowed")]
 #[must_use]
 pub fn windowed_picker(options: &Options) -> terrace_compaction::WindowedPicker {
-    terrace_compaction::WindowedPicker::new(terrace_compaction::WindowedOptions {
-        target_table_bytes: options.table_bytes,
-        ..Default::default()
-    })
+    stock_picker(options)
 }
 
 /// First in, first out without a bound, which keeps everything: how much to keep is for the user to say, through the builder.
 #[cfg(feature = "picker-fifo")]
 #[must_use]
-pub fn fifo_picker(_options: &Options) -> terrace_compaction::FifoPicker {
-    terrace_compaction::FifoPicker::default()
+pub fn fifo_picker(options: &Options) -> terrace_compaction::FifoPicker {
+    stock_picker(options)
 }
 
 /// Two tiers of four runs over leveled levels, the first of which has room for one arrival from the tiers: sixteen memtables.
 #[cfg(feature = "picker-hybrid")]
 #[must_use]
 pub fn hybrid_picker(options: &Options) -> terrace_compaction::HybridPicker {
-    terrace_compaction::HybridPicker::new(terrace_compaction::HybridOptions {
-        leveled: terrace_compaction::LeveledOptions {
-            base_level_bytes: 16 * options.memtable_bytes as u64,
-            ..terrace_compaction::LeveledOptions::for_table_bytes(options.table_bytes)
-        },
-        ..Default::default()
-    })
+    stock_picker(options)
 }
 
 /// Guards, with tables of `table_bytes` between them.
 #[cfg(feature = "picker-guards")]
 #[must_use]
 pub fn guards_picker(options: &Options) -> terrace_compaction::GuardsPicker {
-    terrace_compaction::GuardsPicker::new(terrace_compaction::GuardsOptions {
-        target_table_bytes: options.table_bytes,
-        ..Default::default()
-    })
+    stock_picker(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_follow_from_the_options_and_debt_does_not() {
+        let options = Options { memtable_bytes: 1 << 20, table_bytes: 2 << 20, ..Options::default() };
+        let expected = terrace_compaction::LeveledOptions {
+            base_level_bytes: 4 << 20,
+            ..terrace_compaction::LeveledOptions::for_table_bytes(2 << 20)
+        };
+        let expected = terrace_compaction::LeveledPicker::new(expected);
+        assert_eq!(format!("{:?}", leveled_picker(&options)), format!("{expected:?}"));
+    }
 }

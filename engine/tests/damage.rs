@@ -1,20 +1,18 @@
 //! Damaged bytes: an error that names file and offset, or no harm; never a panic, a wrong value or a silent loss.
 #![expect(clippy::print_stdout, reason = "tests say how much they tried")]
 
+mod sim;
+
+use sim::Sim;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use terrace::{Clock, Db, Durability, Error, Executor, SimClock, SimExecutor};
+use terrace::{Db, Durability, Error};
 use terrace_vfs::MemVfs;
 use terrace_wal::LogKind;
 
 fn open(mem: &MemVfs) -> Result<Db, Error> {
-    let clock: Arc<dyn Clock> = Arc::new(SimClock::new());
-    let executor: Arc<dyn Executor> = Arc::new(SimExecutor::new(1, Arc::clone(&clock)));
-    Db::builder("/db")
-        .vfs(Arc::new(mem.clone()))
-        .clock(clock)
-        .executor(executor)
+    Sim::over(mem)
+        .builder()
         .memtable_bytes(1 << 20)
         .block_bytes(128)
         .log(LogKind::Buffered)

@@ -1,29 +1,18 @@
 //! What the database says of its compaction: what runs, what is next and why, why a table is left alone, and what holds space.
 
+mod sim;
+
+use sim::Sim;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use terrace::{
-    Clock, Db, Executor, Job, Lane, Pause, SimClock, SimExecutor, Step, TableColour, TableId, TableState,
+    AnyPolicy, Clock, Db, Executor, Job, Lane, Pause, SimClock, SimExecutor, Step, TableColour, TableId,
+    TableState,
 };
 use terrace_compaction::{LeveledOptions, LeveledPicker, TieredOptions, TieredPicker};
 use terrace_vfs::{MemVfs, Vfs};
 
-/// The stock parts with a policy that the test chooses, whatever the features say.
-enum BoxedParts {}
-
-impl terrace::Parts for BoxedParts {
-    type MemTable = terrace::DefaultMemTable;
-    type Log = terrace_wal::BufferedLog;
-    type Cache = terrace_sstable::SlotCache;
-    type Table = terrace_sstable::BlockTable;
-    type Picker = Box<dyn terrace_compaction::CompactionPicker>;
-
-    fn picker(_options: &terrace::Options) -> Self::Picker {
-        leveled()
-    }
-}
-
-type BoxedDb = terrace::Engine<BoxedParts>;
+type BoxedDb = terrace::Engine<AnyPolicy>;
 
 fn leveled() -> Box<dyn terrace_compaction::CompactionPicker> {
     Box::new(LeveledPicker::new(LeveledOptions::for_table_bytes(16 << 10)))
@@ -36,17 +25,10 @@ struct Paused {
 }
 
 fn paused() -> Paused {
-    let clock = Arc::new(SimClock::new());
-    clock.advance(Duration::from_secs(1_000_000));
-    let executor = Arc::new(SimExecutor::new(1, Arc::clone(&clock) as Arc<dyn Clock>));
-    let db = BoxedDb::builder("/db")
-        .vfs(Arc::new(MemVfs::new()) as Arc<dyn Vfs>)
-        .clock(clock as Arc<dyn Clock>)
-        .executor(Arc::clone(&executor) as Arc<dyn Executor>)
-        .background_threads(2)
-        .open()
-        .unwrap();
-    Paused { db, executor }
+    let sim = Sim::over(&MemVfs::new());
+    sim.clock.advance(Duration::from_secs(1_000_000));
+    let db = sim.builder().picker(leveled()).background_threads(2).open().unwrap();
+    Paused { db, executor: sim.executor }
 }
 
 /// Writes a run of level 0 over all keys.
@@ -111,15 +93,7 @@ fn a_task_is_next_then_runs_and_is_then_done() {
 
 #[test]
 fn what_is_switched_off_says_so() {
-    let clock = Arc::new(SimClock::new());
-    let executor = Arc::new(SimExecutor::new(1, Arc::clone(&clock) as Arc<dyn Clock>));
-    let db = BoxedDb::builder("/db")
-        .vfs(Arc::new(MemVfs::new()) as Arc<dyn Vfs>)
-        .clock(clock as Arc<dyn Clock>)
-        .executor(executor as Arc<dyn Executor>)
-        .compaction(false)
-        .open()
-        .unwrap();
+    let db = Sim::over(&MemVfs::new()).builder().picker(leveled()).compaction(false).open().unwrap();
     (0..6).for_each(|round| flush(&db, round));
     let report = db.explain_compaction().unwrap();
     let default = &report.keyspaces[0];
@@ -143,20 +117,11 @@ fn what_is_switched_off_says_so() {
 #[test]
 fn a_dry_run_foretells_what_then_happens() {
     let tiered = || TieredPicker::new(TieredOptions { small_run_bytes: 0, ..TieredOptions::default() });
-    let clock = Arc::new(SimClock::new());
-    let open = |executor: &Arc<SimExecutor>, vfs: &MemVfs, compaction: bool| {
-        BoxedDb::builder("/db")
-            .vfs(Arc::new(vfs.clone()) as Arc<dyn Vfs>)
-            .clock(Arc::clone(&clock) as Arc<dyn Clock>)
-            .executor(Arc::clone(executor) as Arc<dyn Executor>)
-            .picker(Box::new(tiered()))
-            .compaction(compaction)
-            .open()
-            .unwrap()
+    let mem = MemVfs::new();
+    let open = |sim: &Sim, compaction: bool| {
+        sim.builder::<AnyPolicy>().picker(Box::new(tiered())).compaction(compaction).open().unwrap()
     };
-    let vfs = MemVfs::new();
-    let executor = || Arc::new(SimExecutor::new(1, Arc::clone(&clock) as Arc<dyn Clock>));
-    let db = open(&executor(), &vfs, false);
+    let db = open(&Sim::over(&mem), false);
     // Disjoint keys, so that a merge writes what it reads.
     for round in 0..9 {
         (0..40).for_each(|number| db.put(format!("{:03}", number * 9 + round), vec![7; 50]).unwrap());
@@ -164,10 +129,10 @@ fn a_dry_run_foretells_what_then_happens() {
     }
     let foretold = db.dry_run_compaction(50).unwrap().keyspaces[0].run.clone();
     db.close().unwrap();
-    let (executor, vfs) = (executor(), vfs);
-    let db = open(&executor, &vfs, true);
+    let sim = Sim::over(&mem);
+    let db = open(&sim, true);
     db.put("zzz", "").unwrap();
-    while executor.run_one() {}
+    while sim.executor.run_one() {}
     db.wait_for_background().unwrap();
     let runs = db.shape().keyspaces[0].shape.runs().count();
     assert_eq!(runs, foretold.shape.runs().count(), "{foretold}\n{}", db.shape());
@@ -277,6 +242,7 @@ fn a_merge_lets_go_of_its_inputs_before_the_database_is_at_rest() {
         .vfs(Arc::new(MemVfs::new()) as Arc<dyn Vfs>)
         .clock(clock as Arc<dyn Clock>)
         .executor(Arc::new(Hoarder { executor, done: Arc::clone(&done) }))
+        .picker(leveled())
         .open()
         .unwrap();
     (0..3).for_each(|round| flush(&db, round));

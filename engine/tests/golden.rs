@@ -4,9 +4,12 @@
 //! has gone up.
 #![expect(clippy::disallowed_methods, reason = "the golden files belong to the test, not to a database")]
 
+mod sim;
+
+use sim::Sim;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use terrace::{Clock, Db, Durability, Executor, SimClock, SimExecutor, WriteBatch};
+use terrace::{Db, Durability, WriteBatch};
 use terrace_vfs::{CreateOptions, MemVfs, Vfs};
 
 /// The folders by version. Version 2: tables carry a note.
@@ -18,10 +21,7 @@ fn golden(version: &str) -> PathBuf {
 }
 
 fn open(mem: &MemVfs) -> terrace::Result<Db> {
-    let clock: Arc<dyn Clock> = Arc::new(SimClock::new());
-    let executor: Arc<dyn Executor> = Arc::new(SimExecutor::new(1, Arc::clone(&clock)));
-    let builder = Db::builder("/db").vfs(Arc::new(mem.clone())).clock(clock).executor(executor);
-    builder.block_bytes(256).log_preallocate_bytes(0).open()
+    Sim::over(mem).builder().block_bytes(256).log_preallocate_bytes(0).open()
 }
 
 fn key(number: u32) -> String {

@@ -1,57 +1,26 @@
 //! What becomes due by time alone is done in a database that nobody writes to.
 
+mod sim;
+
+use sim::Sim;
 use std::sync::Arc;
 use std::time::Duration;
-use terrace::{
-    Builder, Clock, DefaultMemTable, Engine, Executor, Options, Parts, SimClock, SimExecutor, StockLog,
-    SystemClock, ThreadPool,
-};
+use terrace::{AnyPolicy, Clock, Engine, Executor, SystemClock, ThreadPool};
 use terrace_compaction::{
     CompactionPicker, FifoOptions, FifoPicker, LeveledOptions, LeveledPicker, TieredOptions, TieredPicker,
     TriggerOptions, WindowedOptions, WindowedPicker,
 };
-use terrace_sstable::{BlockTable, SlotCache};
 use terrace_vfs::MemVfs;
-
-enum AnyPolicy {}
-
-impl Parts for AnyPolicy {
-    type MemTable = DefaultMemTable;
-    type Log = StockLog;
-    type Cache = SlotCache;
-    type Table = BlockTable;
-    type Picker = Box<dyn CompactionPicker>;
-
-    fn picker(_options: &Options) -> Self::Picker {
-        Box::new(LeveledPicker::default())
-    }
-}
 
 type Db = Engine<AnyPolicy>;
 
-struct Sim {
-    mem: MemVfs,
-    clock: Arc<SimClock>,
-    executor: Arc<SimExecutor>,
-}
-
 impl Sim {
     fn new() -> Self {
-        let clock = Arc::new(SimClock::new());
-        let executor = Arc::new(SimExecutor::new(1, Arc::clone(&clock) as Arc<dyn Clock>));
-        Sim { mem: MemVfs::new(), clock, executor }
-    }
-
-    fn builder(&self) -> Builder<AnyPolicy> {
-        Db::builder("/db")
-            .vfs(Arc::new(self.mem.clone()))
-            .clock(Arc::clone(&self.clock) as Arc<dyn Clock>)
-            .executor(Arc::clone(&self.executor) as Arc<dyn Executor>)
-            .log_preallocate_bytes(0)
+        Sim::over(&MemVfs::new())
     }
 
     fn open(&self, picker: impl CompactionPicker) -> Db {
-        self.builder().picker(Box::new(picker)).open().unwrap()
+        self.builder::<AnyPolicy>().log_preallocate_bytes(0).picker(Box::new(picker)).open().unwrap()
     }
 
     /// Lets time pass a second at a time, as it does, and what is due be done; nobody else does anything.
@@ -184,7 +153,7 @@ fn threads_look_again_too() {
     let executor: Arc<dyn Executor> = Arc::new(ThreadPool::new(1, Arc::clone(&clock)));
     let sim = Sim::new();
     let picker = FifoPicker::new(FifoOptions { bytes_max: None, age_seconds_max: Some(0) });
-    let builder = sim.builder().clock(Arc::clone(&clock)).executor(Arc::clone(&executor));
+    let builder = sim.builder::<AnyPolicy>().clock(Arc::clone(&clock)).executor(Arc::clone(&executor));
     let db = builder.picker(Box::new(picker)).open().unwrap();
     flush(&db, 0..100, false);
     let limit = clock.now() + Duration::from_secs(20);

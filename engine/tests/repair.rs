@@ -1,23 +1,20 @@
 //! Repair: whatever is damaged or gone, the database opens afterwards, and all that is not reported lost is right.
 
+mod sim;
+
+use sim::Sim;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use terrace::{
-    Builder, Clock, Db, DefaultParts, Durability, Error, Executor, RepairReport, SimClock, SimExecutor,
-    WriteBatch,
-};
+use terrace::{Builder, Db, DefaultParts, Durability, Error, RepairReport, WriteBatch};
 use terrace_vfs::{CrashFate, CreateOptions, Fault, FaultRule, FaultVfs, MemVfs, Operation, Vfs};
 use terrace_wal::LogKind;
 
 fn builder(vfs: Arc<dyn Vfs>, compaction: bool) -> Builder<DefaultParts> {
-    let clock: Arc<dyn Clock> = Arc::new(SimClock::new());
-    let executor: Arc<dyn Executor> = Arc::new(SimExecutor::new(1, Arc::clone(&clock)));
-    Db::builder("/db")
+    Sim::over(&MemVfs::new())
+        .builder()
         .vfs(vfs)
-        .clock(clock)
-        .executor(executor)
         .memtable_bytes(4 << 10)
         .table_bytes(4 << 10)
         .memory_bytes(1 << 20)

@@ -1,37 +1,25 @@
 //! Back-pressure as a part: throttles and limiters from outside, writes that are refused rather than wait, and the order of background work.
 
+mod sim;
+
+use sim::Sim;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use terrace::{
-    Clock, CompactionRate, Db, Error, Executor, Lane, SimClock, SimExecutor, Step, SystemClock, ThreadPool,
-    WhenBusy, WriteBatch,
+    Clock, CompactionRate, Db, Error, Executor, Lane, Step, SystemClock, ThreadPool, WhenBusy, WriteBatch,
 };
 use terrace_throttle::{Charge, Limiter, Load, Since, Throttle};
 use terrace_vfs::MemVfs;
 
-struct Sim {
-    mem: MemVfs,
-    clock: Arc<SimClock>,
-    executor: Arc<SimExecutor>,
-}
-
 impl Sim {
     fn new() -> Self {
-        let clock = Arc::new(SimClock::new());
-        let executor = Arc::new(SimExecutor::new(1, Arc::clone(&clock) as Arc<dyn Clock>));
-        Sim { mem: MemVfs::new(), clock, executor }
+        Sim::over(&MemVfs::new())
     }
 
     /// A database in which nobody runs a job but `run_all`, or a writer that has to wait.
-    fn builder(&self) -> terrace::Builder<terrace::DefaultParts> {
-        Db::builder("/db")
-            .vfs(Arc::new(self.mem.clone()))
-            .clock(Arc::clone(&self.clock) as Arc<dyn Clock>)
-            .executor(Arc::clone(&self.executor) as Arc<dyn Executor>)
-            .memtable_bytes(32 << 10)
-            .table_bytes(16 << 10)
-            .log_preallocate_bytes(16 << 10)
+    fn small(&self) -> terrace::Builder<terrace::DefaultParts> {
+        self.builder().memtable_bytes(32 << 10).table_bytes(16 << 10).log_preallocate_bytes(16 << 10)
     }
 
     fn run_all(&self) {
@@ -90,7 +78,7 @@ fn fill(sim: &Sim, db: &Db) -> u32 {
 #[test]
 fn a_refused_write_leaves_no_trace_and_goes_through_once_there_is_room() {
     let sim = Sim::new();
-    let db = sim.builder().open().unwrap();
+    let db = sim.small().open().unwrap();
     let refused = fill(&sim, &db);
     let before = db.stats();
     let seqno = db.snapshot().seqno();
@@ -120,7 +108,7 @@ fn a_refused_write_leaves_no_trace_and_goes_through_once_there_is_room() {
 #[test]
 fn where_one_write_is_refused_another_may_wait() {
     let sim = Sim::new();
-    let db = sim.builder().when_busy(WhenBusy::Refuse).open().unwrap();
+    let db = sim.small().when_busy(WhenBusy::Refuse).open().unwrap();
     fill(&sim, &db);
     assert!(is_stopped(&db.put("refused", "1")), "the option holds for writes that do not say");
     // Waiting lets the simulated executor run the flush.
@@ -138,7 +126,7 @@ fn what_a_write_costs_is_paid_by_those_after_it_and_named_in_the_refusal() {
         told.store(load.sealed as u64, Ordering::Relaxed);
         Charge { seconds_per_byte: if load.sealed > 0 { 1e-6 } else { 0.0 }, stop: false }
     };
-    let db = sim.builder().throttle(Any(charge)).open().unwrap();
+    let db = sim.small().throttle(Any(charge)).open().unwrap();
     // Until a memtable is sealed that nobody flushes: from there on a byte costs a microsecond.
     let mut number = 0_u32;
     while waiting.load(Ordering::Relaxed) == 0 {
@@ -163,7 +151,7 @@ fn what_a_write_costs_is_paid_by_those_after_it_and_named_in_the_refusal() {
 fn a_throttle_that_stops_writers_for_ever_stops_none_while_nothing_works() {
     let sim = Sim::new();
     let db =
-        sim.builder().throttle(Any(|_: &Load| Charge { seconds_per_byte: 0.0, stop: true })).open().unwrap();
+        sim.small().throttle(Any(|_: &Load| Charge { seconds_per_byte: 0.0, stop: true })).open().unwrap();
     let mut stopped = 0;
     for number in 0..2000_u32 {
         let written = db.put_with(number.to_be_bytes(), [7; 100], WhenBusy::Refuse);
@@ -191,7 +179,7 @@ fn a_throttle_sees_what_goes_on() {
         assert_eq!(load.sealed_max, 3);
         Charge::default()
     };
-    let db = sim.builder().throttle(Any(watch)).open().unwrap();
+    let db = sim.small().throttle(Any(watch)).open().unwrap();
     for number in 0..20_000_u32 {
         db.put(number.wrapping_mul(2_654_435_761).to_be_bytes(), [7; 100]).unwrap();
     }
@@ -208,11 +196,11 @@ fn a_throttle_or_a_limiter_that_panics_makes_the_database_read_only() {
     };
     let sim = Sim::new();
     let panics = |load: &Load| if load.sealed > 1 { panic!("planted") } else { Charge::default() };
-    let db = sim.builder().throttle(Any(panics)).open().unwrap();
+    let db = sim.small().throttle(Any(panics)).open().unwrap();
     let failed = write(&db);
     assert!(matches!(failed, Err(Error::ReadOnly { .. } | Error::Panicked(_))), "{failed:?}");
     let sim = Sim::new();
-    let db = sim.builder().limiter(Any(|_: &Load| -> Option<f64> { panic!("planted") })).open().unwrap();
+    let db = sim.small().limiter(Any(|_: &Load| -> Option<f64> { panic!("planted") })).open().unwrap();
     let failed = write(&db);
     assert!(matches!(failed, Err(Error::ReadOnly { .. } | Error::Panicked(_))), "{failed:?}");
 }
@@ -226,7 +214,7 @@ fn a_limiter_from_outside_paces_merges_and_hears_of_users() {
         heard.fetch_max(load.user_operations_per_second as u64, Ordering::Relaxed);
         Some(1e6)
     };
-    let db = sim.builder().limiter(Any(limiter)).open().unwrap();
+    let db = sim.small().limiter(Any(limiter)).open().unwrap();
     for number in 0..40_000_u32 {
         db.put(number.wrapping_mul(2_654_435_761).to_be_bytes(), [7; 100]).unwrap();
     }
@@ -242,7 +230,7 @@ fn a_limiter_from_outside_paces_merges_and_hears_of_users() {
 #[test]
 fn a_limiter_and_a_rate_are_one_too_many() {
     let rate = CompactionRate { bytes_per_second: 1 << 20, quiet_hours: None };
-    let opened = Sim::new().builder().limiter(Any(|_: &Load| None)).compaction_rate(Some(rate)).open();
+    let opened = Sim::new().small().limiter(Any(|_: &Load| None)).compaction_rate(Some(rate)).open();
     assert!(matches!(opened, Err(Error::InvalidArgument(_))), "{opened:?}");
 }
 

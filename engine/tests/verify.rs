@@ -1,18 +1,16 @@
 //! Verify: it finds whatever is wrong, all of it, and nothing where nothing is.
 
+mod sim;
+
+use sim::Sim;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use terrace::{Clock, Db, Durability, Error, Executor, SimClock, SimExecutor, VerifyReport, WriteBatch};
+use terrace::{Db, Durability, Error, VerifyReport, WriteBatch};
 use terrace_vfs::{CreateOptions, MemVfs, Vfs};
 use terrace_wal::LogKind;
 
 fn builder(mem: &MemVfs) -> terrace::Builder<terrace::DefaultParts> {
-    let clock: Arc<dyn Clock> = Arc::new(SimClock::new());
-    let executor: Arc<dyn Executor> = Arc::new(SimExecutor::new(1, Arc::clone(&clock)));
-    Db::builder("/db")
-        .vfs(Arc::new(mem.clone()))
-        .clock(clock)
-        .executor(executor)
+    Sim::over(mem)
+        .builder()
         .memtable_bytes(1 << 20)
         .block_bytes(256)
         .log(LogKind::Buffered)

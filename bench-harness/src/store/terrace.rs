@@ -10,15 +10,12 @@ use crate::store::{
 };
 use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::Arc;
-use terrace::{Engine, Options, StockLog, WriteBatch};
+use terrace::{AnyPolicy, Engine, Options, WriteBatch};
 use terrace_bloom::{BlockedBloom, Filter, FilterId, StandardBloom};
-use terrace_compaction::CompactionPicker;
 use terrace_compaction::stock::{self, Sizes};
 use terrace_memtable::{BTreeMemTable, HashMemTable, MemTable, SkipListMemTable};
-use terrace_sstable::{BlockCache, BlockTable, Compression, FilterOptions, QuickCache, SlotCache};
-use terrace_vfs::Vfs;
-use terrace_wal::{CreateLog, LogKind};
+use terrace_sstable::{BlockCache, Compression, FilterOptions, QuickCache, SlotCache};
+use terrace_wal::LogKind;
 
 /// What a policy's sizes follow from, as the leveled one's do. Everything is kept: what `fifo` dropped could not be read back.
 fn sizes(options: &Options) -> Sizes {
@@ -28,34 +25,6 @@ fn sizes(options: &Options) -> Sizes {
         // A run of the harness takes seconds, so it meets several windows of one second.
         turnover_seconds: 20,
         ..Sizes::default()
-    }
-}
-
-/// The parts of one engine: a memtable, a cache, any policy, the rest stock.
-struct Mix<M, C>(PhantomData<(M, C)>);
-
-impl<M: MemTable, C: BlockCache> terrace::Parts for Mix<M, C> {
-    type MemTable = M;
-    type Log = StockLog;
-    type Cache = C;
-    type Table = BlockTable;
-    type Picker = Box<dyn CompactionPicker>;
-
-    fn picker(options: &Options) -> Self::Picker {
-        Box::new(terrace::leveled_picker(options))
-    }
-
-    fn create_log(
-        options: &Options,
-        vfs: &Arc<dyn Vfs>,
-        path: &Path,
-        create: CreateLog,
-    ) -> terrace_wal::Result<StockLog> {
-        <terrace::DefaultParts as terrace::Parts>::create_log(options, vfs, path, create)
-    }
-
-    fn log_keeps(options: &Options) -> bool {
-        options.log.keeps()
     }
 }
 
@@ -146,7 +115,7 @@ impl<M: MemTable, C: BlockCache> StoreFactory for TerraceFactory<M, C> {
         let throttle =
             terrace_throttle::stock::throttle(settings.throttle).ok_or_else(|| unknown(settings.throttle))?;
         let mut builder =
-            Engine::<Mix<M, C>>::builder(dir).options(options).picker(picker).throttle(throttle);
+            Engine::<AnyPolicy<M, C>>::builder(dir).options(options).picker(picker).throttle(throttle);
         if let Some((name, bytes_per_second)) = settings.limiter {
             let limiter = terrace_throttle::stock::limiter(name, bytes_per_second as f64);
             builder = builder.limiter(limiter.ok_or_else(|| unknown(name))?);

@@ -3,7 +3,7 @@
 use super::Picking;
 use crate::shape::Run;
 use crate::task::{Output, Reason, TaskKind};
-use crate::triggers::{Cause, Due, has_older};
+use crate::triggers::due::{Cause, Due, has_older};
 use crate::weigh::{Bound, Measure, Scope, Verdict, Weighed};
 
 impl Picking<'_> {

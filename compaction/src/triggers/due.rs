@@ -106,7 +106,6 @@ fn due(cause: Cause, reason: Reason, weighed: Weighed) -> Option<Due> {
 }
 
 /// Whether a run older than the one that `table` is in, at `place` from the newest, may hold older versions of its keys.
-#[cfg(any(feature = "leveled", feature = "guards"))]
 pub(crate) fn has_older(shape: &Shape, place: usize, table: &TableMeta) -> bool {
     let mut older = shape.runs().skip(place + 1);
     older.any(|(_, run)| !run.overlapping(&table.smallest_key, &table.largest_key).is_empty())

@@ -3,9 +3,8 @@
 //! Memtables are types, each with an engine compiled for it; policies are values in a box, so that there are not as many engines as pairs.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
-use terrace_compaction::{CompactionPicker, stock};
+use terrace_compaction::stock;
 use terrace_memtable::MemTable;
 
 use super::crash_points::{CrashPoints, crash_points_with};
@@ -17,39 +16,7 @@ use crate::{Options, Parts};
 pub(super) type MakePicker<P> = Arc<dyn Fn(&Options) -> <P as Parts>::Picker + Send + Sync>;
 
 /// The stock parts but for the memtable and the policy, which is any that fits into a box; leveled if none is given.
-pub struct SwapParts<M>(PhantomData<fn() -> M>);
-
-impl<M> fmt::Debug for SwapParts<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SwapParts")
-    }
-}
-
-#[cfg(feature = "preset")]
-impl<M: MemTable + 'static> Parts for SwapParts<M> {
-    type MemTable = M;
-    type Log = crate::StockLog;
-    type Cache = terrace_sstable::SlotCache;
-    type Table = terrace_sstable::BlockTable;
-    type Picker = Box<dyn CompactionPicker>;
-
-    fn picker(options: &Options) -> Self::Picker {
-        Box::new(crate::leveled_picker(options))
-    }
-
-    fn create_log(
-        options: &Options,
-        vfs: &Arc<dyn terrace_vfs::Vfs>,
-        path: &std::path::Path,
-        create: terrace_wal::CreateLog,
-    ) -> terrace_wal::Result<Self::Log> {
-        crate::DefaultParts::create_log(options, vfs, path, create)
-    }
-
-    fn log_keeps(options: &Options) -> bool {
-        crate::DefaultParts::log_keeps(options)
-    }
-}
+pub type SwapParts<M> = crate::AnyPolicy<M>;
 
 /// A policy and its name.
 type Policy = (&'static str, stock::Make);

@@ -254,9 +254,17 @@ impl<P: Parts> Shared<P> {
         let mut lead = locked(&self.commit.lead);
         let own = if leading.followers.0.is_empty() {
             let mut alone = [Member::new(ops, durability)];
-            self.commit_and_insert(&mut lead, &mut alone)?;
-            let [member] = alone;
-            member.outcome
+            self.guarded(|| self.commit_group(&mut lead, &mut alone))?;
+            let [Member { place, outcome, .. }] = alone;
+            match place {
+                Some(place) if self.inserts_at_once(1, ops.bytes()) => {
+                    self.insert(&place, ops)?;
+                    self.show(&lead);
+                    Outcome::Visible
+                }
+                Some(place) => Outcome::Insert(place, self.announce(lead.next_seqno - 1, 1)),
+                None => outcome,
+            }
         } else {
             let (mut buffer, keyspaces) = (Vec::new(), ops.keyspaces().to_vec());
             let own = Member::new(encoded(ops, &keyspaces, &mut buffer), durability);
@@ -315,21 +323,18 @@ impl<P: Parts> Shared<P> {
     /// Commits a group. If it is small it is visible then; if not, every member is left to insert its own, so that they do it in parallel.
     fn commit_and_insert(self: &Arc<Self>, lead: &mut Lead<P>, members: &mut [Member<'_, P>]) -> Result<()> {
         self.guarded(|| self.commit_group(lead, members))?;
-        let last = lead.next_seqno - 1;
-        let bytes: usize = members.iter().map(|member| member.ops.bytes()).sum();
-        let small = members.len() <= INLINE_MEMBERS_MAX && bytes <= INLINE_BYTES_MAX;
-        if small && self.commit.unpublished.load(Ordering::Acquire) == 0 {
+        let bytes = members.iter().map(|member| member.ops.bytes()).sum();
+        if self.inserts_at_once(members.len(), bytes) {
             for member in members.iter_mut() {
                 if let Some(place) = member.place.take() {
-                    // Should it fail, nothing of the group is published and no group begins after it.
                     self.insert(&place, member.ops)?;
                     member.outcome = Outcome::Visible;
                 }
             }
-            // Nobody else can be publishing: every earlier group is visible and we still lead.
-            self.visible.store(last, Ordering::Release);
+            self.show(lead);
             return Ok(());
         }
+        let last = lead.next_seqno - 1;
         let placed = members.iter().filter(|member| member.place.is_some()).count();
         let group = self.announce(last, placed);
         for member in members.iter_mut() {
@@ -338,6 +343,17 @@ impl<P: Parts> Shared<P> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the leader inserts its group before it goes on. Should an insert then fail, nothing of the group is published and no group begins after it.
+    fn inserts_at_once(&self, members: usize, bytes: usize) -> bool {
+        let small = members <= INLINE_MEMBERS_MAX && bytes <= INLINE_BYTES_MAX;
+        small && self.commit.unpublished.load(Ordering::Acquire) == 0
+    }
+
+    /// Makes all visible that was logged. Nobody else can be publishing: every earlier group is visible and we still lead.
+    fn show(&self, lead: &Lead<P>) {
+        self.visible.store(lead.next_seqno - 1, Ordering::Release);
     }
 
     /// Gives every member its place in the order and in the memtables, and puts the group into the log.

@@ -80,7 +80,8 @@ impl RealMappedFile {
         self.flush()?;
         #[cfg(unix)]
         drop(self.map.take()); // before the cut: invariant *space*
-        self.file.set_len(len)
+        // To its own length would be a transaction of the file system all the same.
+        if len == self.len { Ok(()) } else { self.file.set_len(len) }
     }
 
     fn flush(&self) -> io::Result<()> {

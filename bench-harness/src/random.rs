@@ -106,6 +106,8 @@ pub struct Zipf {
     alpha: f64,
     zeta_n: f64,
     eta: f64,
+    /// Below this, a draw that is not zero is one.
+    below_two: f64,
 }
 
 impl Zipf {
@@ -117,7 +119,7 @@ impl Zipf {
         let zeta = |n: u64| (1..=n).map(|i| (i as f64).powf(-theta)).sum::<f64>();
         let zeta_n = zeta(n);
         let eta = (1.0 - (2.0 / n as f64).powf(1.0 - theta)) / (1.0 - zeta(2) / zeta_n);
-        Zipf { n, theta, alpha: 1.0 / (1.0 - theta), zeta_n, eta }
+        Zipf { n, theta, alpha: 1.0 / (1.0 - theta), zeta_n, eta, below_two: 1.0 + 0.5f64.powf(theta) }
     }
 
     /// Draws one.
@@ -127,7 +129,7 @@ impl Zipf {
         if scaled < 1.0 || self.n < 2 {
             return 0;
         }
-        if scaled < 1.0 + 0.5f64.powf(self.theta) {
+        if scaled < self.below_two {
             return 1;
         }
         let drawn = self.n as f64 * (self.eta * unit - self.eta + 1.0).powf(self.alpha);

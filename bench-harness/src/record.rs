@@ -16,6 +16,17 @@ pub const KEY_BYTES_MIN: usize = 8;
 const WORD_BYTES: usize = 8;
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// From `00` to `99`.
+const DIGIT_PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
 /// How keys and values are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RecordShape {
@@ -40,10 +51,23 @@ impl RecordShape {
     /// Writes the key of rank `rank`; with `missing`, the key just after it that no record has.
     pub fn key(&self, rank: u64, missing: bool, key: &mut Vec<u8>) {
         key.clear();
-        key.resize(self.key_bytes, b'0');
+        self.append_key(rank, missing, key);
+    }
+
+    /// As [`RecordShape::key`], after what is there.
+    pub fn append_key(&self, rank: u64, missing: bool, to: &mut Vec<u8>) {
+        let start = to.len();
+        to.resize(start + self.key_bytes, b'0');
         let mut number = rank * 2 + u64::from(missing);
-        for digit in key.iter_mut().rev() {
-            *digit = b'0' + (number % 10) as u8;
+        let mut end = to.len();
+        // Two digits for each division: a key of 16 is 8 of them in a row.
+        while number > 0 && end - start >= 2 {
+            end -= 2;
+            to[end..][..2].copy_from_slice(&DIGIT_PAIRS[(number % 100) as usize]);
+            number /= 100;
+        }
+        if end > start {
+            to[end - 1] = b'0' + (number % 10) as u8;
             number /= 10;
         }
         assert_eq!(number, 0, "rank {rank} does not fit in a key of {} bytes", self.key_bytes);
@@ -73,15 +97,24 @@ impl RecordShape {
     /// Writes the value of a generation.
     pub fn value(&self, rank: u64, generation: u32, value: &mut Vec<u8>) {
         value.clear();
-        value.extend_from_slice(&u64::from(generation).to_le_bytes());
+        self.append_value(rank, generation, value);
+    }
+
+    /// As [`RecordShape::value`], after what is there.
+    pub fn append_value(&self, rank: u64, generation: u32, to: &mut Vec<u8>) {
         let len = self.len(rank, generation);
         let words = Words::new(self, len, rank, generation);
-        let mut index = 0;
-        while value.len() < len {
-            value.extend_from_slice(&words.at(index).to_le_bytes());
-            index += 1;
+        to.extend_from_slice(&u64::from(generation).to_le_bytes());
+        let start = to.len();
+        to.resize(start + len.saturating_sub(WORD_BYTES), 0);
+        let (whole, rest) = to[start..].as_chunks_mut();
+        let (random, same) = whole.split_at_mut(words.random);
+        for (index, chunk) in random.iter_mut().enumerate() {
+            *chunk = words.at(index).to_le_bytes();
         }
-        value.truncate(len);
+        let word: [u8; WORD_BYTES] = words.same().to_le_bytes();
+        same.fill(word);
+        rest.copy_from_slice(&word[..rest.len()]);
     }
 
     /// The generation of a value, if every byte of it is what that generation of that key must have.
@@ -92,23 +125,24 @@ impl RecordShape {
             return None;
         }
         let words = Words::new(self, value.len(), rank, generation);
-        let mut whole = body.chunks_exact(WORD_BYTES);
-        let mut index = 0;
-        for chunk in &mut whole {
-            if chunk != words.at(index).to_le_bytes() {
-                return None;
-            }
-            index += 1;
-        }
-        let rest = whole.remainder();
-        (*rest == words.at(index).to_le_bytes()[..rest.len()]).then_some(generation)
+        let (whole, rest) = body.as_chunks();
+        let (random, same) = whole.split_at(words.random);
+        let word = words.same().to_le_bytes();
+        // Without an early end: nearly all are as they must be, and a wrong one costs no more.
+        let looks_random = |whole, (index, chunk): (usize, &[u8; WORD_BYTES])| {
+            whole & (*chunk == words.at(index).to_le_bytes())
+        };
+        let whole = random.iter().enumerate().fold(true, looks_random)
+            & same.iter().fold(true, |whole, chunk| whole & (*chunk == word))
+            & (*rest == word[..rest.len()]);
+        whole.then_some(generation)
     }
 }
 
-/// The words of one value after its generation.
+/// The words of one value after its generation: some that look random, then one again and again.
 struct Words {
     seed: u64,
-    random_words: u64,
+    random: usize,
 }
 
 impl Words {
@@ -116,13 +150,18 @@ impl Words {
         let words = (len.saturating_sub(WORD_BYTES) / WORD_BYTES) as f64;
         Words {
             seed: mix(shape.seed ^ mix(rank ^ mix(u64::from(generation).wrapping_add(GOLDEN)))),
-            random_words: (words * (1.0 - shape.compressible)).round() as u64,
+            random: (words * (1.0 - shape.compressible)).round() as usize,
         }
     }
 
-    fn at(&self, index: u64) -> u64 {
-        // The compressible rest is one word again and again: it too belongs to this key and generation only.
-        mix(self.seed.wrapping_add(index.min(self.random_words).wrapping_mul(GOLDEN)))
+    /// One of those that look random.
+    fn at(&self, index: usize) -> u64 {
+        mix(self.seed.wrapping_add((index as u64).wrapping_mul(GOLDEN)))
+    }
+
+    /// The compressible rest: it too belongs to this key and generation only.
+    fn same(&self) -> u64 {
+        self.at(self.random)
     }
 }
 
@@ -152,6 +191,36 @@ mod tests {
             }
         }
         assert!(keys.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn a_key_is_the_decimal_of_twice_its_rank_at_any_length() {
+        for key_bytes in 8..=20 {
+            let shape = RecordShape { key_bytes, ..SHAPE };
+            for rank in [0, 4, 5, 49, 50, 12_345, 49_999_999] {
+                let mut key = b"before".to_vec();
+                shape.append_key(rank, true, &mut key);
+                assert_eq!(key, format!("before{:0key_bytes$}", rank * 2 + 1).into_bytes());
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "does not fit")]
+    fn a_key_too_short_for_its_rank_is_refused() {
+        RecordShape { key_bytes: 9, ..SHAPE }.key(500_000_000, false, &mut Vec::new());
+    }
+
+    #[test]
+    fn the_words_of_a_value_are_those_of_the_first_version_of_the_harness() {
+        let mut bytes = b"before".to_vec();
+        SHAPE.append_value(5, 77, &mut bytes);
+        let body = &bytes[6 + WORD_BYTES..];
+        let word = |index: u64| {
+            mix(mix(1 ^ mix(5 ^ mix(77u64.wrapping_add(GOLDEN)))).wrapping_add(index.wrapping_mul(GOLDEN)))
+        };
+        let expected: Vec<u8> = (0..12).flat_map(|index| word(index.min(6)).to_le_bytes()).collect();
+        assert_eq!((&bytes[..6], body), (&b"before"[..], &expected[..92]));
     }
 
     #[test]

@@ -14,8 +14,10 @@
 //! are spread over the key space by a bijective shuffle where YCSB hashes (and loses some records to collisions), and "latest" keeps the
 //! skew of the loaded count while the count grows. `mixgraph` is described in [`crate::mixgraph`].
 
+mod check;
 mod client;
 mod prepare;
+mod rounds;
 mod run;
 
 use crate::mixgraph::{self, HotRanges};

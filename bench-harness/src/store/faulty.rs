@@ -6,8 +6,8 @@ use crate::store::{
     StoreStats, Visitor,
 };
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// How a store lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(crate) enum Lie {
     Nothing,
     /// Forgets the write of this number.
     LosesWrite(u64),
+    /// Shows a put when the next one comes, and not before.
+    ShowsPutsLate,
     /// Flips a bit in each value read.
     FlipsBit,
     /// Answers any look-up of a missing key.
@@ -39,6 +41,8 @@ pub(crate) struct FaultyStore {
     lie: Lie,
     writes: Arc<AtomicU64>,
     scans: AtomicU64,
+    /// The newest put, where it is shown late.
+    late: Mutex<Option<(Vec<u8>, Vec<u8>)>>,
     /// Called before each whole scan with its number.
     pub(crate) before_scan: Option<Box<dyn Fn(u64) + Send + Sync>>,
 }
@@ -49,7 +53,20 @@ impl FaultyStore {
     }
 
     fn over(inner: Box<dyn Store>, lie: Lie, writes: Arc<AtomicU64>) -> Self {
-        FaultyStore { inner, lie, writes, scans: AtomicU64::new(0), before_scan: None }
+        FaultyStore {
+            inner,
+            lie,
+            writes,
+            scans: AtomicU64::new(0),
+            late: Mutex::default(),
+            before_scan: None,
+        }
+    }
+
+    /// Shows the put that is late, and lets this one be late in its place.
+    fn show_late(&self, next: Option<(Vec<u8>, Vec<u8>)>) -> StoreResult<()> {
+        let late = std::mem::replace(&mut *self.late.lock().expect("no thread panics with it"), next);
+        late.map_or(Ok(()), |(key, value)| self.inner.put(&key, &value, Durability::None))
     }
 
     fn loses_this(&self) -> bool {
@@ -59,6 +76,9 @@ impl FaultyStore {
 
 impl Store for FaultyStore {
     fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> StoreResult<()> {
+        if self.lie == Lie::ShowsPutsLate {
+            return self.show_late(Some((key.to_vec(), value.to_vec())));
+        }
         if self.loses_this() { Ok(()) } else { self.inner.put(key, value, durability) }
     }
 
@@ -129,6 +149,7 @@ impl Store for FaultyStore {
     }
 
     fn flush(&self) -> StoreResult<()> {
+        self.show_late(None)?;
         self.inner.flush()
     }
 

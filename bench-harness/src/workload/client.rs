@@ -1,15 +1,38 @@
-//! One client: does operations to a store, times each, and checks every answer.
+//! One client: does operations to a store in chunks, times each, and checks every answer.
 //!
-//! The clock stops before an answer is checked, so that latencies hold none of the harness's own work but the copying of what a scan of some
-//! records shows. Throughput holds the checks, some 20 ns for each record, the same for every store; only that of whole scans does not:
-//! they are checked by a further pass, which no figure holds.
+//! The operations of a chunk are made ready first: keys and values are written out. Then they are done, one directly after the other. Then
+//! the answers are checked (`check.rs`). So what the harness does for an operation is not done between two of them, and one reading of the
+//! clock stands there, the end of one and the beginning of the next. A latency holds beside the store's work: that reading, the copying
+//! of what the store shows, and, where somebody writes, two looks into the ledger.
+//!
+//! A value is made ready for the generation after the one acknowledged then. Where the chunk itself writes the record again before, it is made
+//! anew when its turn comes, outside of the latency.
+//!
+//! Bounds: a chunk has [`CHUNK_OPS`] operations at most, and takes none once its keys, its values and what its reads may show have
+//! [`CHUNK_BYTES`]; what is beyond is one operation. So a client has well below a megabyte, unless one operation is larger.
 
 use crate::ledger::{Ledger, State};
 use crate::meter;
 use crate::record::RecordShape;
-use crate::store::{Direction, Durability, Store, StoreResult};
+use crate::store::{BatchWrite, Direction, Durability, Store};
+use crate::workload::check::{Pass, ScanCheck};
 use crate::workload::{BenchError, Op};
-use std::time::Duration;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// Most operations of a chunk.
+const CHUNK_OPS: usize = 1024;
+/// With so many bytes, made ready and expected, a chunk takes no more operations.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Whose writes a client has to reckon with while it works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writers {
+    Nobody,
+    Itself,
+    /// It and others, or others only: then a scan may meet records that the ledger does not know yet.
+    Others,
+}
 
 /// What one operation did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,24 +45,32 @@ pub(super) struct Done {
     pub bytes: u64,
 }
 
-/// What a pass over the whole store saw. Two passes that saw the same pairs are equal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pass {
-    pub records: u64,
-    pub bytes: u64,
-    /// A sum over all pairs, for which every byte is looked at.
-    sum: u64,
-}
-
-impl Pass {
-    fn see(&mut self, key: &[u8], value: &[u8]) {
-        self.records += 1;
-        self.bytes += (key.len() + value.len()) as u64;
-        self.sum = self.sum.wrapping_add(fold(key).rotate_left(1) ^ fold(value));
+impl Done {
+    /// Both as one operation.
+    pub(super) fn and(self, other: Done) -> Done {
+        Done {
+            latency: self.latency + other.latency,
+            records: self.records + other.records,
+            bytes: self.bytes + other.bytes,
+        }
     }
 }
 
-/// A thread's view of the store under test, with its scratch buffers.
+/// When the operations of a chunk were done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    pub begin: Instant,
+    pub end: Instant,
+}
+
+impl Stretch {
+    /// From the earlier begin to the later end.
+    pub(super) fn and(self, other: Stretch) -> Stretch {
+        Stretch { begin: self.begin.min(other.begin), end: self.end.max(other.end) }
+    }
+}
+
+/// A thread's view of the store under test, with its chunk.
 pub(super) struct Client<'a> {
     pub store: &'a dyn Store,
     pub ledger: &'a Ledger,
@@ -47,134 +78,240 @@ pub(super) struct Client<'a> {
     pub durability: Durability,
     /// The rank of an insertion index.
     pub rank_of: &'a (dyn Fn(u64) -> u64 + Sync),
-    /// Whether another thread writes meanwhile: then a scan may meet records that the ledger does not know yet.
-    pub others_write: bool,
-    pub key: Vec<u8>,
-    pub value: Vec<u8>,
-    pub batch: Vec<(u64, Vec<u8>, Vec<u8>)>,
-    /// What a scan showed: keys and values one after the other, and their lengths.
-    pub shown: Vec<u8>,
-    pub shown_lens: Vec<(usize, usize)>,
+    pub writers: Writers,
+    pub chunk: Chunk,
+}
+
+/// Operations that are made ready, and what came of them. Buffers are used again by the next chunk.
+#[derive(Default)]
+pub(super) struct Chunk {
+    ops: usize,
+    pub(super) calls: Vec<Call>,
+    pub(super) records: Vec<Record>,
+    /// Keys and values of the records.
+    bytes: Vec<u8>,
+    /// Bytes that reads are expected to show.
+    expected_bytes: usize,
+    pub(super) answers: Vec<Answer>,
+    /// What reads showed: keys (of scans only) and values one after the other, and their lengths.
+    pub(super) shown: Vec<u8>,
+    pub(super) shown_lens: Vec<(usize, usize)>,
+}
+
+/// One call to the store.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    pub kind: CallKind,
+    /// The index of its record; the first one of a batch.
+    first: usize,
+    /// Records of a batch, most that a scan shows, else one.
+    pub count: usize,
+    /// Whether it is one operation with the call before it.
+    pub joined: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallKind {
+    Get,
+    GetMissing,
+    Put,
+    Delete,
+    WriteBatch,
+    Scan,
+}
+
+/// A record of a call, made ready.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub rank: u64,
+    /// What was acknowledged when it was made ready.
+    pub state: State,
+    /// Where its key begins, and where its value does and ends.
+    at: usize,
+    value: Range<usize>,
+}
+
+/// What came of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    pub latency: Duration,
+    /// What was acknowledged of the record just before and just after the call.
+    pub before: State,
+    pub after: State,
+    /// How many records the store says it found or showed.
+    pub found: usize,
+    /// How much of [`Chunk::shown`] and of its lengths is there when the call returns.
+    pub shown: usize,
+    pub shown_lens: usize,
+    /// Bytes of keys and values written.
+    pub written: usize,
+}
+
+impl Chunk {
+    /// Whether the chunk takes no more operations.
+    pub(super) fn is_full(&self) -> bool {
+        self.ops >= CHUNK_OPS || self.bytes.len() + self.expected_bytes >= CHUNK_BYTES
+    }
+
+    pub(super) fn record(&self, call: &Call) -> &Record {
+        &self.records[call.first]
+    }
+
+    pub(super) fn key(&self, record: &Record) -> &[u8] {
+        &self.bytes[record.at..record.value.start]
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.ops = 0;
+        self.calls.clear();
+        self.records.clear();
+        self.bytes.clear();
+        self.expected_bytes = 0;
+        self.answers.clear();
+        self.shown.clear();
+        self.shown_lens.clear();
+    }
 }
 
 impl Client<'_> {
     /// Does one operation and checks its answer.
-    pub(super) fn execute(&mut self, op: Op) -> Result<Done, BenchError> {
+    pub(super) fn execute(&mut self, op: Op) -> Result<(), BenchError> {
+        self.prepare(op);
+        self.perform()?;
+        self.check(|_| ())
+    }
+
+    /// Whether what is ready is to be done before more is made ready. A scan is checked against the ledger as it is then, so where the client
+    /// itself writes, a scan is the last of its chunk.
+    pub(super) fn is_full(&self) -> bool {
+        let ends_with_scan = || self.chunk.calls.last().is_some_and(|call| call.kind == CallKind::Scan);
+        self.chunk.is_full() || (self.writers != Writers::Nobody && ends_with_scan())
+    }
+
+    /// Makes an operation ready.
+    pub(super) fn prepare(&mut self, op: Op) {
+        self.chunk.ops += 1;
         match op {
-            Op::Read(rank) => self.read(rank, false),
-            Op::ReadMissing(rank) => self.read(rank, true),
-            Op::Update(rank) => self.write(rank, false),
-            Op::Delete(rank) => self.write(rank, true),
+            Op::Read(rank) => self.call(CallKind::Get, rank, 1, false),
+            Op::ReadMissing(rank) => self.call(CallKind::GetMissing, rank, 1, false),
+            Op::Update(rank) => self.call(CallKind::Put, rank, 1, false),
+            Op::Delete(rank) => self.call(CallKind::Delete, rank, 1, false),
+            Op::Scan { rank, count } => self.call(CallKind::Scan, rank, count as usize, false),
             Op::ReadModifyWrite(rank) => {
-                let read = self.read(rank, false)?;
-                let written = self.write(rank, false)?;
-                Ok(Done {
-                    latency: read.latency + written.latency,
-                    records: read.records + written.records,
-                    bytes: read.bytes + written.bytes,
-                })
+                self.call(CallKind::Get, rank, 1, false);
+                self.call(CallKind::Put, rank, 1, true);
             }
-            Op::Insert { first, stride, count } => self.insert(first, stride, count),
-            Op::Scan { rank, count } => self.scan(rank, count),
+            Op::Insert { first, count: 1, .. } => self.call(CallKind::Put, (self.rank_of)(first), 1, false),
+            Op::Insert { first, stride, count } => {
+                let at = self.chunk.records.len();
+                let indices = (first..self.ledger.records()).step_by(stride as usize).take(count as usize);
+                indices.for_each(|index| self.record((self.rank_of)(index), false, true));
+                let count = self.chunk.records.len() - at;
+                self.chunk.calls.push(Call { kind: CallKind::WriteBatch, first: at, count, joined: false });
+            }
         }
     }
 
-    fn read(&mut self, rank: u64, missing: bool) -> Result<Done, BenchError> {
-        self.shape.key(rank, missing, &mut self.key);
-        let before = self.ledger.state(rank);
-        let start = meter::now();
-        let (value, mut latency) = (&mut self.value, Duration::ZERO);
-        // Copying the value out is the checker's need, not the store's work: the clock stops when the store shows it.
-        let found = self.store.get(&self.key, &mut |shown| {
-            latency = start.elapsed();
-            value.clear();
-            value.extend_from_slice(shown);
-        })?;
-        if !found {
-            latency = start.elapsed();
+    fn call(&mut self, kind: CallKind, rank: u64, count: usize, joined: bool) {
+        self.chunk.calls.push(Call { kind, first: self.chunk.records.len(), count, joined });
+        self.record(rank, kind == CallKind::GetMissing, kind == CallKind::Put);
+        if matches!(kind, CallKind::Get | CallKind::Scan) {
+            self.chunk.expected_bytes += count * (self.shape.key_bytes + self.shape.value_bytes);
         }
-        if missing {
-            return match found {
-                true => Err(self.wrong("a key that was never written has a value")),
-                false => Ok(Done { latency, records: 1, bytes: self.key.len() as u64 }),
-            };
-        }
-        let after = self.ledger.state(rank);
-        let seen = match found {
-            true => Some(self.generation(rank, &self.value)?),
-            false => None,
-        };
-        Ledger::judge(before, after, seen).map_err(|what| self.wrong(what))?;
-        let bytes = self.key.len() + if found { self.value.len() } else { 0 };
-        Ok(Done { latency, records: 1, bytes: bytes as u64 })
     }
 
-    fn write(&mut self, rank: u64, delete: bool) -> Result<Done, BenchError> {
-        let generation = self.ledger.state(rank).generation + 1;
-        self.shape.key(rank, false, &mut self.key);
-        self.shape.value(rank, generation, &mut self.value);
-        let start = meter::now();
-        if delete {
-            self.store.delete(&self.key, self.durability)?;
-        } else {
-            self.store.put(&self.key, &self.value, self.durability)?;
+    fn record(&mut self, rank: u64, missing: bool, with_value: bool) {
+        let Chunk { bytes, records, .. } = &mut self.chunk;
+        let state = self.ledger.state(rank);
+        let at = bytes.len();
+        self.shape.append_key(rank, missing, bytes);
+        let value = bytes.len();
+        if with_value {
+            self.shape.append_value(rank, state.generation + 1, bytes);
         }
-        let latency = start.elapsed();
-        self.ledger.acknowledge(rank, State { generation, absent: delete });
-        let bytes = self.key.len() + if delete { 0 } else { self.value.len() };
-        Ok(Done { latency, records: 1, bytes: bytes as u64 })
+        records.push(Record { rank, state, at, value: value..bytes.len() });
     }
 
-    fn insert(&mut self, first: u64, stride: u64, count: u64) -> Result<Done, BenchError> {
-        let end = self.ledger.records();
-        if count == 1 {
-            return self.write((self.rank_of)(first), false);
+    /// Does what is ready.
+    pub(super) fn perform(&mut self) -> Result<Stretch, BenchError> {
+        let Chunk { calls, records, bytes, answers, shown, shown_lens, .. } = &mut self.chunk;
+        let (ledger, watches) = (self.ledger, self.writers != Writers::Nobody);
+        let (mut made_anew, mut batch): (Vec<u8>, Vec<BatchWrite<'_>>) = (Vec::new(), Vec::new());
+        answers.reserve(calls.len());
+        let begin = meter::now();
+        let mut last = begin;
+        for call in calls {
+            let record = &records[call.first];
+            let key = &bytes[record.at..record.value.start];
+            let (mut before, mut after) = (record.state, record.state);
+            let (mut found, mut written) = (0, 0);
+            match call.kind {
+                CallKind::Get | CallKind::GetMissing => {
+                    if watches {
+                        before = ledger.state(record.rank);
+                    }
+                    let there = self.store.get(key, &mut |value| {
+                        shown.extend_from_slice(value);
+                        shown_lens.push((0, value.len()));
+                    })?;
+                    found = usize::from(there);
+                    if watches {
+                        after = ledger.state(record.rank);
+                    }
+                }
+                CallKind::Put => {
+                    let generation = ledger.state(record.rank).generation + 1;
+                    let mut value = &bytes[record.value.clone()];
+                    if generation != record.state.generation + 1 {
+                        self.shape.value(record.rank, generation, &mut made_anew);
+                        value = &made_anew;
+                        last = meter::now();
+                    }
+                    self.store.put(key, value, self.durability)?;
+                    ledger.acknowledge(record.rank, State { generation, absent: false });
+                    written = key.len() + value.len();
+                }
+                CallKind::Delete => {
+                    let generation = ledger.state(record.rank).generation + 1;
+                    self.store.delete(key, self.durability)?;
+                    ledger.acknowledge(record.rank, State { generation, absent: true });
+                    written = key.len();
+                }
+                // Of inserts only, so that no record of it was written before in this chunk.
+                CallKind::WriteBatch => {
+                    let records = &records[call.first..][..call.count];
+                    batch.clear();
+                    batch.extend(records.iter().map(|record| {
+                        (&bytes[record.at..record.value.start], Some(&bytes[record.value.clone()]))
+                    }));
+                    last = meter::now();
+                    self.store.write_batch(&batch, self.durability)?;
+                    for Record { rank, state, .. } in records {
+                        ledger.acknowledge(*rank, State { generation: state.generation + 1, absent: false });
+                    }
+                    written = batch.iter().map(|(key, value)| key.len() + value.map_or(0, <[u8]>::len)).sum();
+                }
+                CallKind::Scan => {
+                    found = self.store.scan_from(key, call.count, &mut |key, value| {
+                        shown.extend_from_slice(key);
+                        shown.extend_from_slice(value);
+                        shown_lens.push((key.len(), value.len()));
+                    })?;
+                }
+            }
+            let now = meter::now();
+            answers.push(Answer {
+                latency: now - last,
+                before,
+                after,
+                found,
+                shown: shown.len(),
+                shown_lens: shown_lens.len(),
+                written,
+            });
+            last = now;
         }
-        self.batch.resize_with(count as usize, Default::default);
-        let mut used = 0;
-        for (slot, index) in self.batch.iter_mut().zip((first..end).step_by(stride as usize)) {
-            slot.0 = (self.rank_of)(index);
-            self.shape.key(slot.0, false, &mut slot.1);
-            self.shape.value(slot.0, self.ledger.state(slot.0).generation + 1, &mut slot.2);
-            used += 1;
-        }
-        let slots = &self.batch[..used];
-        let writes: Vec<_> = slots.iter().map(|(_, k, v)| (k.as_slice(), Some(v.as_slice()))).collect();
-        let start = meter::now();
-        self.store.write_batch(&writes, self.durability)?;
-        let latency = start.elapsed();
-        for (rank, ..) in slots {
-            let generation = self.ledger.state(*rank).generation + 1;
-            self.ledger.acknowledge(*rank, State { generation, absent: false });
-        }
-        let bytes = slots.iter().map(|(_, k, v)| (k.len() + v.len()) as u64).sum();
-        Ok(Done { latency, records: used as u64, bytes })
-    }
-
-    fn scan(&mut self, rank: u64, count: u64) -> Result<Done, BenchError> {
-        self.shape.key(rank, false, &mut self.key);
-        let (shown, lens) = (&mut self.shown, &mut self.shown_lens);
-        shown.clear();
-        lens.clear();
-        let start = meter::now();
-        let counted = self.store.scan_from(&self.key, count as usize, &mut |key, value| {
-            shown.extend_from_slice(key);
-            shown.extend_from_slice(value);
-            lens.push((key.len(), value.len()));
-        });
-        let latency = start.elapsed();
-        let mut expected = (rank..self.ledger.records()).filter(|&r| !self.ledger.state(r).absent);
-        let mut check = ScanCheck::new(self, Direction::Forward);
-        let mut rest = self.shown.as_slice();
-        for (key_len, value_len) in &self.shown_lens {
-            let (key, after) = rest.split_at(*key_len);
-            let (value, after) = after.split_at(*value_len);
-            check.show(key, value, &mut expected);
-            rest = after;
-        }
-        check.end(counted.map(|n| n as u64), latency, |seen| {
-            seen == count || expected.next().is_none() || self.others_write
-        })
+        Ok(Stretch { begin, end: last })
     }
 
     /// Goes through the whole store and looks at every byte, as fast as the store shows them. What it saw is for [`Client::check_all`] to
@@ -201,98 +338,12 @@ impl Client<'_> {
             Direction::Backward => &mut down,
         };
         let mut pass = Pass::default();
-        let mut check = ScanCheck::new(self, direction);
+        let mut check = ScanCheck::new(self.shape, ledger, direction, self.writers == Writers::Others);
         let shown = self.store.scan_all(direction, &mut |key, value| {
             pass.see(key, value);
             check.show(key, value, expected);
-        });
-        check.end(shown, Duration::ZERO, |_| expected.next().is_none())?;
+        })?;
+        check.end(shown, |_| expected.next().is_none())?;
         Ok(pass)
-    }
-
-    fn generation(&self, rank: u64, value: &[u8]) -> Result<u32, BenchError> {
-        self.shape.generation(rank, value).ok_or_else(|| self.wrong("a value that nobody wrote"))
-    }
-
-    fn wrong(&self, what: &str) -> BenchError {
-        BenchError::wrong(&self.key, what)
-    }
-}
-
-/// Looks at every byte.
-fn fold(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let word = words.iter().fold(0, |sum, &word| sum ^ u64::from_le_bytes(word));
-    rest.iter().fold(word, |sum, &byte| sum ^ u64::from(byte))
-}
-
-/// Checks a scan while it runs: order, values, and (when nobody writes meanwhile) that it shows just the records that are there.
-struct ScanCheck<'a> {
-    client: &'a Client<'a>,
-    direction: Direction,
-    last: Option<u64>,
-    seen: u64,
-    bytes: u64,
-    wrong: Option<BenchError>,
-}
-
-impl<'a> ScanCheck<'a> {
-    fn new(client: &'a Client<'a>, direction: Direction) -> Self {
-        ScanCheck { client, direction, last: None, seen: 0, bytes: 0, wrong: None }
-    }
-
-    fn show(&mut self, key: &[u8], value: &[u8], expected: &mut dyn Iterator<Item = u64>) {
-        self.seen += 1;
-        self.bytes += (key.len() + value.len()) as u64;
-        if self.wrong.is_none()
-            && let Err(what) = self.judge(key, value, expected)
-        {
-            self.wrong = Some(BenchError::wrong(key, what));
-        }
-    }
-
-    fn judge(
-        &mut self,
-        key: &[u8],
-        value: &[u8],
-        expected: &mut dyn Iterator<Item = u64>,
-    ) -> Result<(), &'static str> {
-        let shape = &self.client.shape;
-        let rank = shape.rank(key).ok_or("a key that nobody wrote")?;
-        let generation = shape.generation(rank, value).ok_or("a value that nobody wrote")?;
-        let last = self.last.replace(rank);
-        let ordered = last.is_none_or(|last| match self.direction {
-            Direction::Forward => last < rank,
-            Direction::Backward => last > rank,
-        });
-        if !ordered {
-            return Err("a scan out of order");
-        }
-        if self.client.others_write {
-            return Ok(());
-        }
-        if expected.next() != Some(rank) {
-            return Err("a scan left out a record, or shows one that is deleted");
-        }
-        if generation != self.client.ledger.state(rank).generation {
-            return Err("a scan shows an older value than was acknowledged");
-        }
-        Ok(())
-    }
-
-    fn end(
-        self,
-        shown: StoreResult<u64>,
-        latency: Duration,
-        complete: impl FnOnce(u64) -> bool,
-    ) -> Result<Done, BenchError> {
-        let shown = shown?;
-        if let Some(wrong) = self.wrong {
-            return Err(wrong);
-        }
-        if shown != self.seen || !complete(self.seen) {
-            return Err(BenchError::wrong(b"", "a scan ended early or miscounted"));
-        }
-        Ok(Done { latency, records: self.seen, bytes: self.bytes })
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::meter::Progress;
 use crate::store::{Durability, Store, StoreStats};
-use crate::workload::client::Client;
+use crate::workload::client::{Client, Writers};
 use crate::workload::run::{BenchError, Session, client};
 use crate::workload::{Op, Workload};
 
@@ -25,7 +25,7 @@ pub fn load(session: &mut Session, store: &dyn Store, progress: &Progress) -> Re
     let batch = session.config.batch_records;
     {
         let rank_of = |index| session.rank_of(index);
-        let mut client = client(session, store, &rank_of, Durability::PageCache, false);
+        let mut client = client(session, store, &rank_of, Durability::PageCache, Writers::Itself);
         progress.begin("load", records);
         for first in (0..records).step_by(batch as usize) {
             let count = batch.min(records - first);
@@ -69,7 +69,7 @@ fn make_runs(session: &mut Session, store: &dyn Store, progress: &Progress) -> R
     let mut rewritten = 0;
     for run in 0..YOUNG_RUNS {
         let rank_of = |index| session.rank_of(index);
-        let mut client = client(session, store, &rank_of, Durability::PageCache, false);
+        let mut client = client(session, store, &rank_of, Durability::PageCache, Writers::Itself);
         progress.begin("younger runs", each);
         for index in (run..inserted).step_by(step as usize).take(each as usize) {
             client.execute(Op::Update(session.rank_of(index)))?;
@@ -92,7 +92,7 @@ pub(super) fn warm(
     progress: &Progress,
 ) -> Result<(), BenchError> {
     let rank_of = |index| session.rank_of(index);
-    let mut client: Client<'_> = client(session, store, &rank_of, Durability::PageCache, false);
+    let mut client: Client<'_> = client(session, store, &rank_of, Durability::PageCache, Writers::Itself);
     progress.begin("warming", session.inserted);
     for rank in (0..session.ledger.records()).filter(|&rank| !session.ledger.state(rank).absent) {
         client.execute(Op::Read(rank))?;

@@ -3,6 +3,13 @@
 //! A measured run begins in a known state (`prepare.rs`). After a measured run that wrote, the time to come to rest again is
 //! reported apart from the run's own, and amplifications are read at rest. What whole scans saw is confirmed by a checked pass after all clocks
 //! have stopped.
+//!
+//! # How long a run took
+//!
+//! Clients work in chunks (`client.rs`). A run that only reads took as long as its stretches of operations, which all threads begin and end
+//! together (`rounds.rs`): no store has work of its own left then, so it is none the faster for the time between. A run that writes took all its
+//! wall time, chunks made ready and checked too: there a store goes on with flushes and merges while its clients do not ask it, and a clock
+//! that stops meanwhile would give it this work for nothing, and most of it to the fastest.
 
 use crate::ledger::Ledger;
 use crate::meter::{self, Latency, Progress, Usage};
@@ -10,8 +17,10 @@ use crate::mixgraph::HotRanges;
 use crate::random::{Rng, Shuffle, Zipf};
 use crate::record::RecordShape;
 use crate::store::{Direction, Durability, Store, StoreError, StoreStats};
-use crate::workload::client::{Client, Done, Pass};
+use crate::workload::check::Pass;
+use crate::workload::client::{Chunk, Client, Writers};
 use crate::workload::prepare;
+use crate::workload::rounds::Rounds;
 use crate::workload::{Choice, Config, Op, Source, Workload};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -72,7 +81,7 @@ pub struct Outcome {
     pub records: u64,
     /// Bytes of keys and values that they read or wrote.
     pub bytes: u64,
-    /// Wall time of the run, without the load before and the drain after.
+    /// Time of the run, without the load before and the drain after: of its stretches of operations where it only reads, else all wall time.
     pub elapsed: Duration,
     /// Time until background work was at rest after the run.
     pub drain: Duration,
@@ -180,9 +189,8 @@ pub fn run(
     progress.begin(workload.name(), plan.shares.iter().sum());
     let before = store.stats();
     let usage = Usage::begin();
-    let start = meter::now();
     let mut sum = run_threads(session, store, &plan, progress)?;
-    let elapsed = start.elapsed();
+    let elapsed = sum.elapsed;
     progress.end();
     let drain_start = meter::now();
     if !workload.only_reads() {
@@ -238,7 +246,7 @@ fn confirm(
     passes: &[Pass],
 ) -> Result<(), BenchError> {
     let rank_of = |index| session.rank_of(index);
-    let client = client(session, store, &rank_of, Durability::PageCache, false);
+    let client = client(session, store, &rank_of, Durability::PageCache, Writers::Nobody);
     let checked = client.check_all(direction)?;
     match passes.iter().all(|pass| *pass == checked) {
         true => Ok(()),
@@ -253,7 +261,7 @@ fn confirm(
 /// The store's, or [`BenchError::Wrong`] at the first wrong answer.
 pub fn check_all(session: &Session, store: &dyn Store) -> Result<u64, BenchError> {
     let rank_of = |index| session.rank_of(index);
-    let client = client(session, store, &rank_of, Durability::PageCache, false);
+    let client = client(session, store, &rank_of, Durability::PageCache, Writers::Nobody);
     Ok(client.check_all(Direction::Forward)?.records)
 }
 
@@ -262,7 +270,7 @@ pub(super) fn client<'a>(
     store: &'a dyn Store,
     rank_of: &'a (dyn Fn(u64) -> u64 + Sync),
     durability: Durability,
-    others_write: bool,
+    writers: Writers,
 ) -> Client<'a> {
     Client {
         store,
@@ -270,12 +278,8 @@ pub(super) fn client<'a>(
         shape: session.shape,
         durability,
         rank_of,
-        others_write,
-        key: Vec::new(),
-        value: Vec::new(),
-        batch: Vec::new(),
-        shown: Vec::new(),
-        shown_lens: Vec::new(),
+        writers,
+        chunk: Chunk::default(),
     }
 }
 
@@ -354,6 +358,7 @@ struct Sum {
     bytes: u64,
     inserted: u64,
     background_ops: u64,
+    elapsed: Duration,
     /// What each whole scan saw.
     passes: Vec<Pass>,
 }
@@ -367,16 +372,22 @@ fn run_threads(
     let threads = u64::from(session.config.threads);
     let stop = AtomicBool::new(false);
     let fronts: Vec<AtomicU64> = (0..threads).map(|_| AtomicU64::new(session.inserted)).collect();
-    let shared = Shared { session, store, plan, progress, stop: &stop, fronts: &fronts };
-    let (parts, background) = std::thread::scope(|scope| {
+    let reads_only = plan.workload.only_reads() && plan.workload.whole_scan().is_none();
+    let rounds = reads_only.then(|| Rounds::new(threads));
+    let shared =
+        Shared { session, store, plan, progress, stop: &stop, fronts: &fronts, rounds: rounds.as_ref() };
+    let start = meter::now();
+    let (parts, elapsed, background) = std::thread::scope(|scope| {
         let shared = &shared;
         let writer = plan.workload.has_background_writer().then(|| scope.spawn(move || shared.background()));
         let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || shared.worker(thread))).collect();
         let parts: Vec<_> = workers.into_iter().map(join).collect();
+        let elapsed = start.elapsed();
         shared.stop.store(true, Ordering::Release);
-        (parts, writer.map(join))
+        (parts, elapsed, writer.map(join))
     });
-    let mut sum = Sum { background_ops: background.transpose()?.unwrap_or(0), ..Sum::default() };
+    let elapsed = rounds.as_ref().map_or(elapsed, Rounds::elapsed);
+    let mut sum = Sum { background_ops: background.transpose()?.unwrap_or(0), elapsed, ..Sum::default() };
     for part in parts {
         let part = part?;
         sum.latency.merge(&part.latency);
@@ -400,7 +411,12 @@ struct Shared<'a> {
     stop: &'a AtomicBool,
     /// For each thread, the insertion index that it will take next: all its lower ones are acknowledged.
     fronts: &'a [AtomicU64],
+    /// Where the run only reads.
+    rounds: Option<&'a Rounds>,
 }
+
+/// Operations of the background writer between two looks at whether it is to stop.
+const BACKGROUND_OPS: u64 = 64;
 
 impl Shared<'_> {
     /// One client thread from its first operation to its last.
@@ -408,42 +424,54 @@ impl Shared<'_> {
         let session = self.session;
         let threads = u64::from(session.config.threads);
         let rank_of = |index| session.rank_of(index);
-        let others_write =
-            !self.plan.workload.only_reads() && (threads > 1 || self.plan.workload.has_background_writer());
+        let writers = match self.plan.workload.only_reads() {
+            true => Writers::Nobody,
+            false if threads > 1 || self.plan.workload.has_background_writer() => Writers::Others,
+            false => Writers::Itself,
+        };
         if self.plan.workload == Workload::Compact {
             return if self.plan.shares[thread as usize] == 0 { Ok(Sum::default()) } else { self.compact() };
         }
-        let mut client = client(session, self.store, &rank_of, self.plan.durability, others_write);
+        let mut client = client(session, self.store, &rank_of, self.plan.durability, writers);
         if let Some(direction) = self.plan.workload.whole_scan() {
             return self.scan_all(&client, direction);
         }
-        let mut source = self.plan.source(session, thread);
-        let mut sum = Sum::default();
-        let mut unreported = 0;
-        for _ in 0..self.plan.shares[thread as usize] {
-            if self.stop.load(Ordering::Relaxed) {
-                break;
-            }
-            let op = source.next(self.front(), rank_of);
-            let Done { latency, records, bytes } = match client.execute(op) {
-                Ok(done) => done,
-                Err(error) => {
-                    self.stop.store(true, Ordering::Release);
-                    return Err(error);
-                }
-            };
-            if let Op::Insert { .. } = op {
-                self.fronts[thread as usize].store(source.next * threads + thread, Ordering::Release);
-            }
-            sum.latency.record(latency);
-            sum.records += records;
-            sum.bytes += bytes;
-            unreported += 1;
-            if unreported == 64 {
-                self.progress.add(std::mem::take(&mut unreported));
-            }
+        let done = self.work(&mut client, thread);
+        if done.is_err() {
+            self.stop.store(true, Ordering::Release);
         }
-        self.progress.add(unreported);
+        done
+    }
+
+    /// All operations of a client thread, chunk by chunk.
+    fn work(&self, client: &mut Client<'_>, thread: u64) -> Result<Sum, BenchError> {
+        let threads = u64::from(self.session.config.threads);
+        let mut member = self.rounds.map(Rounds::member);
+        let mut source = self.plan.source(self.session, thread);
+        let mut sum = Sum::default();
+        let mut left = self.plan.shares[thread as usize];
+        while left > 0 && !self.stop.load(Ordering::Relaxed) {
+            let before = left;
+            while left > 0 && !client.is_full() {
+                let front = self.front(thread, source.next * threads + thread);
+                client.prepare(source.next(front, client.rank_of));
+                left -= 1;
+            }
+            match &mut member {
+                Some(member) => {
+                    member.begin();
+                    member.end(client.perform()?);
+                }
+                None => drop(client.perform()?),
+            }
+            self.fronts[thread as usize].store(source.next * threads + thread, Ordering::Release);
+            client.check(|done| {
+                sum.latency.record(done.latency);
+                sum.records += done.records;
+                sum.bytes += done.bytes;
+            })?;
+            self.progress.add(before - left);
+        }
         Ok(sum)
     }
 
@@ -474,26 +502,29 @@ impl Shared<'_> {
     fn background(&self) -> Result<u64, BenchError> {
         let session = self.session;
         let rank_of = |index| session.rank_of(index);
-        let mut client = client(session, self.store, &rank_of, self.plan.durability, true);
+        let mut client = client(session, self.store, &rank_of, self.plan.durability, Writers::Others);
         let mut rng = Rng::new(session.config.run_seed, u64::MAX);
         let mut ops = 0;
         while !self.stop.load(Ordering::Acquire) {
-            let rank = session.rank_of(rng.below(session.config.records));
-            if let Err(error) = client.execute(Op::Update(rank)) {
+            for _ in 0..BACKGROUND_OPS {
+                client.prepare(Op::Update(session.rank_of(rng.below(session.config.records))));
+            }
+            let done = client.perform().and_then(|_| client.check(|_| ops += 1));
+            if let Err(error) = done {
                 self.stop.store(true, Ordering::Release);
                 return Err(error);
             }
-            ops += 1;
         }
         Ok(ops)
     }
 
-    /// All insertion indices below this are acknowledged.
-    fn front(&self) -> u64 {
+    /// All insertion indices below this are acknowledged when a thread comes to what it makes ready now; `own` is the one that it takes next.
+    fn front(&self, thread: u64, own: u64) -> u64 {
         if self.plan.workload.mix().choice != Choice::Latest {
             return self.session.inserted;
         }
-        let lowest = self.fronts.iter().map(|front| front.load(Ordering::Acquire)).min().unwrap_or(0);
+        let others = self.fronts.iter().enumerate().filter(|(other, _)| *other as u64 != thread);
+        let lowest = others.map(|(_, front)| front.load(Ordering::Acquire)).fold(own, u64::min);
         lowest.max(self.session.inserted)
     }
 }

@@ -1,3 +1,5 @@
+use super::client::{Done, Stretch, Writers};
+use super::run::client;
 use super::*;
 use crate::meter::{self, Progress, Usage};
 use crate::store::faulty::{FaultyStore, Lie};
@@ -264,8 +266,107 @@ fn every_lie_is_found() {
         assert!(caught(Lie::FlipsBit, workload), "{}", workload.name());
     }
     assert!(caught(Lie::InventsValue, Workload::ReadMissing));
+    for workload in [Workload::YcsbA, Workload::YcsbD, Workload::YcsbF] {
+        assert!(caught(Lie::ShowsPutsLate, workload), "{}", workload.name());
+    }
     // Write 2,000 is the first after the load: the next read of that record must notice, in any of 3,000 zipfian operations.
     assert!((2_000..2_400).any(|write| caught(Lie::LosesWrite(write), Workload::YcsbA)));
+}
+
+/// Does these as one chunk on a store with 2,000 loaded records.
+fn chunk_on(store: &dyn Store, writers: Writers, ops: &[Op]) -> Result<(Stretch, Vec<Done>), BenchError> {
+    let mut session = Session::new(&config(1), Workload::YcsbA)?;
+    load(&mut session, store, &Progress::new(true))?;
+    let rank_of = |index| session.rank_of(index);
+    let mut client = client(&session, store, &rank_of, Durability::PageCache, writers);
+    ops.iter().for_each(|op| client.prepare(*op));
+    let stretch = client.perform()?;
+    let mut done = Vec::new();
+    client.check(|each| done.push(each))?;
+    Ok((stretch, done))
+}
+
+#[test]
+fn a_read_after_a_write_of_the_same_record_in_the_same_chunk_must_show_it() {
+    const OPS: [Op; 4] = [Op::Read(5), Op::Update(5), Op::Read(6), Op::Read(5)];
+    for writers in [Writers::Itself, Writers::Others] {
+        assert!(chunk_on(&MemoryStore::default(), writers, &OPS).is_ok(), "{writers:?}");
+        let result = chunk_on(&FaultyStore::new(Lie::ShowsPutsLate), writers, &OPS);
+        assert!(matches!(result, Err(BenchError::Wrong { .. })), "{writers:?}: {result:?}");
+    }
+    let first = [Op::Update(5), Op::ReadModifyWrite(5), Op::Update(5)];
+    assert!(chunk_on(&FaultyStore::new(Lie::ShowsPutsLate), Writers::Itself, &first).is_err());
+}
+
+#[test]
+fn a_record_may_be_written_again_and_again_in_a_chunk() {
+    use Op::{Delete, Read, ReadModifyWrite, Scan, Update};
+    let ops = [
+        Update(5),
+        Update(5),
+        Read(5),
+        ReadModifyWrite(5),
+        Read(5),
+        Delete(5),
+        Read(5),
+        Delete(5),
+        Read(5),
+        Update(5),
+        Update(6),
+        Read(5),
+        Scan { rank: 5, count: 3 },
+    ];
+    let (_, done) = chunk_on(&MemoryStore::default(), Writers::Itself, &ops).expect("a map does not lie");
+    let records: Vec<u64> = done.iter().map(|done| done.records).collect();
+    assert_eq!(records, [1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 3]);
+}
+
+#[test]
+fn the_latencies_of_a_chunk_are_all_of_its_stretch() {
+    let ops: Vec<Op> = (0..100)
+        .flat_map(|rank| [Op::Read(rank), Op::ReadMissing(rank), Op::ReadModifyWrite(rank)])
+        .collect();
+    let (stretch, done) =
+        chunk_on(&MemoryStore::default(), Writers::Nobody, &ops[..200]).expect("a map does not lie");
+    assert_eq!(done.iter().map(|done| done.latency).sum::<Duration>(), stretch.end - stretch.begin);
+}
+
+#[test]
+fn a_chunk_is_bounded_in_operations_and_in_bytes_and_ends_with_a_scan_where_its_client_writes() {
+    let store = MemoryStore::default();
+    let ops_until_full = |value_bytes, writers, op: Op| {
+        let session = Session::new(&Config { value_bytes, ..config(1) }, Workload::YcsbE);
+        let session = session.expect("the sizes go together");
+        let rank_of = |index| session.rank_of(index);
+        let mut client = client(&session, &store, &rank_of, Durability::PageCache, writers);
+        (1..).find(|_| {
+            client.prepare(op);
+            client.is_full()
+        })
+    };
+    let scan = Op::Scan { rank: 3, count: 100 };
+    let batch = Op::Insert { first: 0, stride: 1, count: 100 };
+    assert_eq!(ops_until_full(100, Writers::Nobody, Op::Read(3)), Some(1024));
+    assert_eq!(ops_until_full(4_000, Writers::Nobody, Op::Read(3)), Some(262_144usize.div_ceil(4_032)));
+    assert_eq!(ops_until_full(100, Writers::Nobody, scan), Some(262_144usize.div_ceil(11_616)));
+    assert_eq!(ops_until_full(100, Writers::Itself, batch), Some(262_144usize.div_ceil(11_600)));
+    assert_eq!(ops_until_full(4_000, Writers::Itself, Op::Update(3)), Some(262_144usize.div_ceil(4_016)));
+    assert_eq!(ops_until_full(100, Writers::Itself, scan), Some(1));
+    assert_eq!(ops_until_full(100, Writers::Others, scan), Some(1));
+}
+
+#[test]
+fn a_run_that_reads_is_measured_without_what_the_harness_does_between() {
+    for threads in [1, 3] {
+        let outcome = run_on(&MemoryStore::default(), Workload::ReadRandom, &config(threads));
+        let outcome = outcome.expect("a map does not lie");
+        let in_store = outcome.latency.mean() * u32::try_from(outcome.ops).expect("there are few");
+        // A round is as long as the stretch of one of its threads at least. Three digits of each latency are kept.
+        assert!(outcome.elapsed >= in_store / threads * 99 / 100, "{:?} of {in_store:?}", outcome.elapsed);
+        if threads == 1 {
+            assert!(outcome.elapsed <= in_store * 101 / 100, "{:?} of {in_store:?}", outcome.elapsed);
+        }
+    }
 }
 
 #[test]

@@ -77,10 +77,17 @@ impl<P: Parts> RunCursor<P> {
         moved
     }
 
-    fn try_seek(&mut self, target: InternalKey<'_>) -> Result<()> {
+    fn try_begin_seek(&mut self, target: InternalKey<'_>) -> Result<()> {
         let at = self.tables.at_or_after(target.user_key);
-        if let Some(inner) = self.enter(at) {
-            inner.seek(target)?;
+        match self.enter(at) {
+            Some(inner) => Ok(inner.begin_seek(target)?),
+            None => Ok(()),
+        }
+    }
+
+    fn try_finish_seek(&mut self, target: InternalKey<'_>) -> Result<()> {
+        if let Some(inner) = &mut self.inner {
+            inner.finish_seek(target)?;
         }
         self.roll_forward()
     }
@@ -119,7 +126,17 @@ impl<P: Parts> Cursor for RunCursor<P> {
     }
 
     fn seek(&mut self, target: InternalKey<'_>) -> Result<()> {
-        let moved = self.try_seek(target);
+        self.begin_seek(target)?;
+        self.finish_seek(target)
+    }
+
+    fn begin_seek(&mut self, target: InternalKey<'_>) -> Result<()> {
+        let begun = self.try_begin_seek(target);
+        self.settle(begun)
+    }
+
+    fn finish_seek(&mut self, target: InternalKey<'_>) -> Result<()> {
+        let moved = self.try_finish_seek(target);
         self.settle(moved)
     }
 
@@ -195,6 +212,20 @@ impl<P: Parts> Cursor for Source<P> {
         match self {
             Source::Mem(cursor) => sure(cursor.seek(target)),
             Source::Run(cursor) => cursor.seek(target),
+        }
+    }
+
+    fn begin_seek(&mut self, target: InternalKey<'_>) -> Result<()> {
+        match self {
+            Source::Mem(cursor) => sure(cursor.begin_seek(target)),
+            Source::Run(cursor) => cursor.begin_seek(target),
+        }
+    }
+
+    fn finish_seek(&mut self, target: InternalKey<'_>) -> Result<()> {
+        match self {
+            Source::Mem(cursor) => sure(cursor.finish_seek(target)),
+            Source::Run(cursor) => cursor.finish_seek(target),
         }
     }
 

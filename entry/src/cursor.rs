@@ -28,6 +28,7 @@ pub struct Entry<'a> {
 ///    nothing and succeed: a cursor that ran off an end comes back only by a seek.
 /// 4. Repeated calls of `current` without a move return the same version.
 /// 5. After an `Err` the cursor stands nowhere until a seek succeeds.
+/// 6. `begin_seek(t)` and then `finish_seek(t)` are `seek(t)`.
 ///
 /// # Cost
 ///
@@ -44,6 +45,30 @@ pub trait Cursor {
 
     /// Stands on the least version at or after `target`.
     fn seek(&mut self, target: InternalKey<'_>) -> Result<(), Self::Error>;
+
+    /// The first half of a seek: asks for what the second half will wait for, so that sources which are to be merged can wait together. The cursor
+    /// stands where it likes until [`Cursor::finish_seek`] is called with the same target, or it is placed anew.
+    ///
+    /// The provided method does the whole seek.
+    ///
+    /// # Errors
+    ///
+    /// As those of a seek.
+    #[inline]
+    fn begin_seek(&mut self, target: InternalKey<'_>) -> Result<(), Self::Error> {
+        self.seek(target)
+    }
+
+    /// The second half of a seek; nothing may come between. The provided method does nothing, as nothing is left to do.
+    ///
+    /// # Errors
+    ///
+    /// As those of a seek.
+    #[inline]
+    fn finish_seek(&mut self, target: InternalKey<'_>) -> Result<(), Self::Error> {
+        let _ = target;
+        Ok(())
+    }
 
     /// Stands on the greatest version before `target`.
     fn seek_before(&mut self, target: InternalKey<'_>) -> Result<(), Self::Error>;

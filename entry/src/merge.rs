@@ -280,7 +280,17 @@ impl<C: Cursor> Cursor for MergeCursor<C> {
     }
 
     fn seek(&mut self, target: InternalKey<'_>) -> Result<(), C::Error> {
-        self.reposition(Direction::Forward, |source| source.seek(target))
+        self.begin_seek(target)?;
+        self.finish_seek(target)
+    }
+
+    fn begin_seek(&mut self, target: InternalKey<'_>) -> Result<(), C::Error> {
+        self.order.clear();
+        self.sources.iter_mut().try_for_each(|source| source.begin_seek(target))
+    }
+
+    fn finish_seek(&mut self, target: InternalKey<'_>) -> Result<(), C::Error> {
+        self.reposition(Direction::Forward, |source| source.finish_seek(target))
     }
 
     fn seek_before(&mut self, target: InternalKey<'_>) -> Result<(), C::Error> {

@@ -46,6 +46,7 @@ where
     for (key, seqno, kind) in &targets {
         let target = InternalKey::new(key, *seqno, *kind);
         compare(cursor, &mut oracle, &format!("seek {target:?}"), Move::Seek(target));
+        compare(cursor, &mut oracle, &format!("seek {target:?} in halves"), Move::SeekInHalves(target));
         compare(cursor, &mut oracle, &format!("seek_before {target:?}"), Move::SeekBefore(target));
     }
 
@@ -54,8 +55,9 @@ where
         let random = next_random(&mut state);
         let (key, seqno, kind) = &targets[(random >> 8) as usize % targets.len()];
         let target = InternalKey::new(key, *seqno, *kind);
-        let action = match random % 16 {
+        let action = match random % 17 {
             0 => Move::Seek(target),
+            16 => Move::SeekInHalves(target),
             1 => Move::SeekBefore(target),
             2 => Move::First,
             3 => Move::Last,
@@ -88,6 +90,7 @@ enum Move<'a> {
     First,
     Last,
     Seek(InternalKey<'a>),
+    SeekInHalves(InternalKey<'a>),
     SeekBefore(InternalKey<'a>),
     Next,
     Prev,
@@ -98,6 +101,10 @@ fn apply<C: Cursor>(cursor: &mut C, action: Move<'_>) -> Result<(), C::Error> {
         Move::First => cursor.seek_to_first(),
         Move::Last => cursor.seek_to_last(),
         Move::Seek(target) => cursor.seek(target),
+        Move::SeekInHalves(target) => {
+            cursor.begin_seek(target)?;
+            cursor.finish_seek(target)
+        }
         Move::SeekBefore(target) => cursor.seek_before(target),
         Move::Next => cursor.next(),
         Move::Prev => cursor.prev(),

@@ -58,6 +58,12 @@ pub trait TableBlocks: Debug + Send + Sync + 'static {
     /// The block, if held. Cost: O(1), a clone of [`Bytes`].
     fn get(&self, number: usize) -> Option<Bytes>;
 
+    /// Says that a block will be asked for soon, so that a cache may bring it nearer to the processor. The provided method does nothing.
+    #[inline]
+    fn approach(&self, number: usize) {
+        let _ = number;
+    }
+
     /// Offers a block.
     fn insert(&self, number: usize, block: Bytes);
 

@@ -59,13 +59,15 @@
 //!
 //! `FORMAT.md` in this crate's folder describes [`BlockTable`]'s files to the byte. Its model is the table format of LevelDB
 //! (J. Dean, S. Ghemawat, 2011), and the words come from F. Chang et al., "Bigtable: A Distributed Storage System for Structured Data", OSDI 2006.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(feature = "block")]
 mod block;
 mod cache;
 mod error;
 mod options;
+#[cfg(feature = "slots")]
+mod prefetch;
 mod properties;
 #[cfg(feature = "quick")]
 mod quick;

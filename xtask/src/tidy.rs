@@ -62,6 +62,7 @@ const UNSAFE_FILES: &[&str] = &[
     "memtable/src/hash/index.rs",
     "memtable/src/hash/version.rs",
     "memtable/src/skiplist.rs",
+    "sstable/src/prefetch.rs",
     "vfs/src/real/map.rs",
     "vfs/src/real/os.rs",
 ];

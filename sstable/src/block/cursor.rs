@@ -89,7 +89,19 @@ impl<C: BlockCache, F: FilterSet> Cursor for BlockTableCursor<C, F> {
     }
 
     fn seek(&mut self, target: InternalKey<'_>) -> Result<()> {
-        let number = self.table.index.locate(target);
+        self.number = self.table.index.locate(target);
+        self.finish_seek(target)
+    }
+
+    #[inline]
+    fn begin_seek(&mut self, target: InternalKey<'_>) -> Result<()> {
+        self.number = self.table.index.locate(target);
+        self.table.blocks().approach(self.number);
+        Ok(())
+    }
+
+    fn finish_seek(&mut self, target: InternalKey<'_>) -> Result<()> {
+        let number = self.number;
         if number >= self.table.index.len() {
             self.walk.clear();
             return Ok(());

@@ -10,6 +10,7 @@ mod terrace;
 
 use std::path::Path;
 use std::time::Duration;
+use terrace_throttle::QuietHours;
 
 pub use memory::{MemoryFactory, MemoryStore};
 
@@ -189,6 +190,8 @@ pub struct Settings {
     pub throttle: &'static str,
     /// How fast terrace's compaction may go: a stock limiter by its name, and its rate in bytes a second.
     pub limiter: Option<(&'static str, u64)>,
+    /// Hours of the day in which the limiter is lifted.
+    pub quiet_hours: Option<QuietHours>,
 }
 
 impl Settings {
@@ -201,6 +204,7 @@ impl Settings {
         uncompressed_levels: 2,
         throttle: "ramp",
         limiter: None,
+        quiet_hours: None,
     };
 }
 

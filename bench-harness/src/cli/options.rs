@@ -8,6 +8,7 @@ use crate::workload::{Config, Workload};
 use lexopt::prelude::*;
 use std::fmt::Write;
 use std::path::PathBuf;
+use terrace_throttle::QuietHours;
 use terrace_throttle::stock::{LIMITERS, THROTTLES};
 
 /// All options.
@@ -110,6 +111,7 @@ impl Options {
                 "filter-bits" => options.settings.filter_bits_per_key = parser.value()?.parse()?,
                 "throttle" => options.settings.throttle = parser.value()?.parse_with(throttle)?,
                 "limiter" => options.settings.limiter = Some(parser.value()?.parse_with(limiter)?),
+                "quiet-hours" => options.settings.quiet_hours = Some(parser.value()?.parse_with(hours)?),
                 "data-mb" => options.data_bytes = megabytes(parser.value()?.parse()?)?,
                 "json" => options.json = Some(parser.value()?.into()),
                 "dir" => options.dir = Some(parser.value()?.into()),
@@ -119,6 +121,9 @@ impl Options {
         }
         if !from.is_empty() {
             given = Some(Work::Recorded(from));
+        }
+        if options.settings.quiet_hours.is_some() && options.settings.limiter.is_none() {
+            return Err("quiet hours lift a limiter: name one (--limiter)".into());
         }
         config.ops = ops.unwrap_or(config.records);
         options.config = config;
@@ -181,6 +186,9 @@ impl Options {
         if let Some((name, bytes_per_second)) = self.settings.limiter {
             add("limiter", &format!("{name}:{}", bytes_per_second / MEGABYTE));
         }
+        if let Some(QuietHours { from, until }) = self.settings.quiet_hours {
+            add("quiet-hours", &format!("{from}-{until}"));
+        }
         if let Some(dir) = &self.dir {
             add("dir", &dir.display());
         }
@@ -205,6 +213,13 @@ fn limiter(text: &str) -> Result<(&'static str, u64), String> {
     let bytes =
         megabytes.parse().ok().filter(|rate| *rate > 0).and_then(|rate: u64| rate.checked_mul(MEGABYTE));
     Ok((name, bytes.ok_or_else(|| format!("`{megabytes}` is no rate"))?))
+}
+
+fn hours(text: &str) -> Result<QuietHours, String> {
+    let hour = |text: &str| text.parse().ok().filter(|hour: &u8| *hour < 24);
+    let parsed = text.split_once('-').and_then(|(from, until)| Some((hour(from)?, hour(until)?)));
+    let (from, until) = parsed.ok_or_else(|| format!("`{text}` are no hours of the day, as 22-6"))?;
+    Ok(QuietHours { from, until })
 }
 
 fn durability(name: &str) -> Result<Durability, lexopt::Error> {
@@ -281,6 +296,7 @@ Sizes given to every combination alike:
 Terrace's own:
   --throttle NAME      what writers pay while compaction is behind: ramp (default), plain, priced
   --limiter NAME[:MB]  how fast compaction may go, in megabytes a second (100): rising, steady, adaptive, courteous (default: no limit)
+  --quiet-hours FROM-UNTIL  hours of the day, UTC, in which the limiter is lifted, as 22-6
 
 Output:
   --json FILE          append each row to FILE as a line of JSON; `-`: print them and no table
@@ -367,6 +383,8 @@ pub(crate) mod tests {
             "priced",
             "--limiter",
             "steady:5",
+            "--quiet-hours",
+            "22-6",
             "--durability",
             "synced",
             "--seed",
@@ -409,6 +427,8 @@ pub(crate) mod tests {
         assert!(parse(&["--workload", "ycsb-z"]).expect_err("no such workload").contains("ycsb-a"));
         assert!(parse(&["--durability", "x"]).expect_err("no such durability").contains("page-cache"));
         assert!(parse(&["--nonsense"]).is_err());
+        assert!(parse(&["--quiet-hours", "22-24"]).expect_err("no such hour").contains("22-24"));
+        assert!(parse(&["--quiet-hours", "22-6"]).expect_err("nothing to lift").contains("--limiter"));
         assert!(parse(&["--memtable-mib", "99999999999999999"]).is_err());
     }
 

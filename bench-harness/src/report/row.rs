@@ -6,6 +6,7 @@ use crate::store::{Durability, Parts, Settings, StoreStats};
 use crate::workload::{Config, Outcome, Workload};
 use serde_json::Value;
 use std::time::Duration;
+use terrace_throttle::QuietHours;
 
 /// A figure of a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,6 +173,9 @@ impl Provenance {
         if let Some((name, bytes_per_second)) = self.settings.limiter {
             row.label("limiter", "limiter", name);
             row.label_count("limiter_bytes_per_second", "limiter bytes/s", bytes_per_second);
+        }
+        if let Some(QuietHours { from, until }) = self.settings.quiet_hours {
+            row.label("quiet_hours", "quiet hours", format!("{from}-{until}"));
         }
         row.field("processor", self.machine.processor.as_str());
         row.field("cores", self.machine.cores);

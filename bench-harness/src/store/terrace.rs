@@ -15,6 +15,7 @@ use terrace_bloom::{BlockedBloom, Filter, FilterId, StandardBloom};
 use terrace_compaction::stock::{self, Sizes};
 use terrace_memtable::{BTreeMemTable, HashMemTable, MemTable, SkipListMemTable};
 use terrace_sstable::{BlockCache, Compression, FilterOptions, QuickCache, SlotCache};
+use terrace_throttle::InQuietHours;
 use terrace_wal::LogKind;
 
 /// What a policy's sizes follow from, as the leveled one's do. Everything is kept: what `fifo` dropped could not be read back.
@@ -118,7 +119,11 @@ impl<M: MemTable, C: BlockCache> StoreFactory for TerraceFactory<M, C> {
             Engine::<AnyPolicy<M, C>>::builder(dir).options(options).picker(picker).throttle(throttle);
         if let Some((name, bytes_per_second)) = settings.limiter {
             let limiter = terrace_throttle::stock::limiter(name, bytes_per_second as f64);
-            builder = builder.limiter(limiter.ok_or_else(|| unknown(name))?);
+            let otherwise = limiter.ok_or_else(|| unknown(name))?;
+            builder = match settings.quiet_hours {
+                Some(hours) => builder.limiter(InQuietHours { otherwise, hours }),
+                None => builder.limiter(otherwise),
+            };
         }
         let engine = builder.open();
         Ok(Box::new(TerraceStore { engine: named("open", engine)? }))

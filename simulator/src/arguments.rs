@@ -42,6 +42,9 @@ Usage: cargo xtask sim [OPTIONS]
   --jobs N          compactions at once, on a device with a limit (default: 4)
   --bits N          bits for each key in the filters (default: 10)
   --reads N         look-ups for each write (default: 0)
+  --read-block BYTES  that a look-up reads of each table that its filters let it read, on a device with a limit (default: 0, look-ups cost no time)
+  --cached PERCENT  of these blocks that are in a cache (default: 0)
+  --rest SECONDS    how long nobody writes after the last write (default: 0)
   --samples N       points in time (default: 40)
   --flushes-max N   memtables in the data before it is scaled (default: 2000)
   --json FILE       writes a line of JSON for each point in time; `-` prints them
@@ -149,6 +152,11 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
             Long("jobs") => experiment.jobs = parser.value()?.parse()?,
             Long("bits") => experiment.filter_bits_per_key = parser.value()?.parse_with(amount)?,
             Long("reads") => experiment.reads_per_write = parser.value()?.parse_with(amount)?,
+            Long("read-block") => {
+                experiment.read_block_bytes = parser.value()?.parse_with(bytes_from_text)?
+            }
+            Long("cached") => experiment.cached_share = parser.value()?.parse_with(percent)? / 100.0,
+            Long("rest") => experiment.rest_seconds = parser.value()?.parse_with(amount)?,
             Long("samples") => experiment.samples = parser.value()?.parse()?,
             Long("flushes-max") => study.flushes_max = parser.value()?.parse()?,
             Long("json") => json = Some(parser.value()?.string()?),
@@ -251,6 +259,10 @@ fn amount(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| format!("`{text}` is no amount"))
 }
 
+fn percent(text: &str) -> Result<f64, String> {
+    amount(text).ok().filter(|percent| *percent <= 100.0).ok_or_else(|| format!("`{text}` is no percentage"))
+}
+
 fn at_least_two(text: &str) -> Result<u64, String> {
     text.parse().ok().filter(|ratio| *ratio >= 2).ok_or_else(|| format!("`{text}` is no ratio of 2 or more"))
 }
@@ -281,6 +293,8 @@ mod tests {
             ["--movement", "up"],
             ["--tombstone-age", "old"],
             ["--reads", "-1"],
+            ["--cached", "101"],
+            ["--rest", "long"],
             ["--size", "x"],
         ] {
             assert!(parsed(&wrong).is_err(), "{wrong:?}");

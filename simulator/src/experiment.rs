@@ -10,6 +10,12 @@
 //! slowed by a throttle of `terrace-throttle` as the engine slows them: it sees the picker's pressure and debt, and what was measured so far. The time that this
 //! costs them is the stall time. The load is no part of it. Writers either come later when they were slowed, or keep to a [`Schedule`]: then what is due waits, is
 //! caught up with as fast as device and throttle allow, and how late each write was is measured.
+//!
+//! *Reads* come with the writes, so many for each, and wait with them. On a device with a limit each look-up may read blocks from it, as many as the filter model
+//! ([`ReadCost`]) says of the tree after the last flush, less what a cache holds. They come off before compaction gets the rest, as the flushes do; and where they are more than the device
+//! bears, they and the writes come as fast as it bears them. What that costs the writers counts as stall time.
+//!
+//! *Time alone.* A picker that says when something will be due though nobody writes is asked again then, as the engine asks it, at most once a second.
 
 use std::collections::BTreeMap;
 use terrace_compaction::{CompactionPicker, PickContext, Shape, TableId};
@@ -55,10 +61,16 @@ pub struct Experiment {
     pub jobs: usize,
     /// Bits for each key in the filters.
     pub filter_bits_per_key: f64,
-    /// Look-ups for each write, of keys drawn as often as they are written. They cost no time; tables that they read in vain are told to the picker.
+    /// Look-ups for each write, of keys drawn as often as they are written. Tables that they read in vain are told to the picker.
     pub reads_per_write: f64,
+    /// Bytes that a look-up reads from a device with a limit for each table that its filters let it read; 0 for look-ups that cost no time.
+    pub read_block_bytes: u64,
+    /// The share of these blocks that a cache holds, from 0 to 1.
+    pub cached_share: f64,
     /// Whether outputs may be cut where tables of the next level end, as the engine does.
     pub align_outputs: bool,
+    /// How long nobody writes after the last write, in seconds.
+    pub rest_seconds: f64,
     /// How many points in time are reported.
     pub samples: usize,
 }
@@ -82,7 +94,10 @@ impl Default for Experiment {
             jobs: 4,
             filter_bits_per_key: 10.0,
             reads_per_write: 0.0,
+            read_block_bytes: 0,
+            cached_share: 0.0,
             align_outputs: true,
+            rest_seconds: 0.0,
             samples: 40,
         }
     }
@@ -99,6 +114,8 @@ pub struct Traffic {
     pub merged_bytes: f64,
     /// Bytes read by merges.
     pub read_bytes: f64,
+    /// Bytes read by look-ups, on a device with a limit.
+    pub lookup_bytes: f64,
     /// Bytes of tables that were given another place without being written.
     pub moved_bytes: f64,
     /// Bytes of tables that were removed without being read.
@@ -120,6 +137,7 @@ impl Traffic {
             flushed_bytes: self.flushed_bytes - before.flushed_bytes,
             merged_bytes: self.merged_bytes - before.merged_bytes,
             read_bytes: self.read_bytes - before.read_bytes,
+            lookup_bytes: self.lookup_bytes - before.lookup_bytes,
             moved_bytes: self.moved_bytes - before.moved_bytes,
             dropped_bytes: self.dropped_bytes - before.dropped_bytes,
             tasks: self.tasks - before.tasks,
@@ -146,7 +164,7 @@ pub struct Sample {
     pub tombstone_seconds: f64,
     /// Bytes that wait to be merged, as the picker says; the greatest since the sample before.
     pub debt_bytes: u64,
-    /// The time that writers lost to pressure so far, in seconds.
+    /// The time that writers lost so far to pressure, and to look-ups that the device does not bear, in seconds.
     pub stalled_seconds: f64,
     /// Of it, the time that they stood still.
     pub stopped_seconds: f64,
@@ -172,6 +190,8 @@ pub struct Outcome {
     /// The mean of the samples while it was measured; of stalls, debt and `space_amplification_max` the greatest of all, of
     /// `tombstone_seconds` that of those.
     pub mean: Sample,
+    /// The point in time after [`Experiment::rest_seconds`], if there are any, with the write amplification of all since the load.
+    pub rested: Option<Sample>,
     /// How late writes were that had a schedule.
     pub delays: Delays,
     /// The longest time that writers stood still at a stretch, in seconds.
@@ -188,6 +208,8 @@ const DEVICE_SHARE_MIN: f64 = 0.05;
 const LAG_MIN: f64 = 1.0;
 /// A limiter is asked again after so many seconds at the latest.
 const ASK_SECONDS: f64 = 1.0;
+/// Never so short a step that time stands still.
+const STEP_SECONDS_MIN: f64 = 1e-6;
 
 impl Experiment {
     /// Bytes of a version that is a value.
@@ -267,6 +289,10 @@ struct Course<'a> {
     /// For each table how often it was read in vain so far.
     vain_reads: BTreeMap<TableId, f64>,
     device: Option<f64>,
+    /// Bytes that look-ups read from the device for each byte written.
+    lookup_bytes_per_byte: f64,
+    /// When the picker asked to be asked again.
+    look_again_unix_seconds: Option<u64>,
     running: Vec<(Running, f64)>,
     /// Bytes of the outputs of running tasks.
     running_bytes: u64,
@@ -307,6 +333,8 @@ impl<'a> Course<'a> {
             popularity,
             vain_reads: BTreeMap::new(),
             device: experiment.device_bytes_per_second.filter(|bytes| *bytes > 0.0),
+            lookup_bytes_per_byte: 0.0,
+            look_again_unix_seconds: None,
             running: Vec::new(),
             running_bytes: 0,
             pressure: 0.0,
@@ -348,9 +376,11 @@ impl<'a> Course<'a> {
         };
         let (mut before, mut at_half) = (Traffic::default(), Traffic::default());
         let mut half_samples = 0;
+        self.price_lookups(stream);
         while self.traffic.user_bytes < total * (1.0 - 1e-9) {
             let Some(flush) = stream.next() else { break };
             self.write(flush)?;
+            self.price_lookups(stream);
             let due = total * (outcome.samples.len() + 1) as f64 / samples_wanted as f64;
             if self.traffic.user_bytes < due * (1.0 - 1e-9) {
                 continue;
@@ -364,8 +394,12 @@ impl<'a> Course<'a> {
         outcome.measured = self.traffic.since(&at_half);
         outcome.mean = mean(&outcome.samples, half_samples);
         outcome.mean.write_amplification = outcome.measured.write_amplification();
-        outcome.delays = self.delays.delays();
         outcome.longest_stop_seconds = self.longest_stop_seconds;
+        if self.experiment.rest_seconds > 0.0 {
+            self.rest(self.experiment.rest_seconds)?;
+            outcome.rested = Some(self.sample(stream, &Traffic::default()));
+        }
+        outcome.delays = self.delays.delays();
         outcome.shape = self.tree.shape;
         Ok(outcome)
     }
@@ -399,10 +433,7 @@ impl<'a> Course<'a> {
         let now = self.now_unix_seconds();
         self.traffic.flushed_bytes += self.tree.flush(flush.pieces, now) as f64;
         self.read(flush.user_bytes);
-        match self.device {
-            None => self.settle(),
-            Some(_) => self.start_tasks(self.experiment.jobs.max(1)).map(drop),
-        }
+        self.start_tasks(self.jobs()).map(drop)
     }
 
     /// Looks keys up in the tree as it is after a flush, as many as there were writes for it.
@@ -424,24 +455,28 @@ impl<'a> Course<'a> {
         (self.load_seconds + self.seconds) as u64
     }
 
+    /// What look-ups read of the tree as it is.
+    fn price_lookups(&mut self, stream: &Stream) {
+        let Experiment { reads_per_write, read_block_bytes, cached_share, filter_bits_per_key, .. } =
+            *self.experiment;
+        let block_bytes = read_block_bytes as f64 * (1.0 - cached_share.clamp(0.0, 1.0));
+        if block_bytes > 0.0 && reads_per_write > 0.0 && self.tree.shape.runs().next().is_some() {
+            let tables = read_cost(&self.tree, stream, filter_bits_per_key).present_reads;
+            let lookups_per_byte = reads_per_write / self.experiment.entry_bytes() as f64;
+            self.lookup_bytes_per_byte = lookups_per_byte * tables * block_bytes;
+        }
+    }
+
     /// Lets time pass until writers have brought so many bytes.
     fn fill(&mut self, user_bytes: f64) -> Result<(), SimulateError> {
         let rate = self.experiment.write_bytes_per_second.max(1.0);
-        let Some(device) = self.device else {
-            self.seconds += user_bytes / rate;
-            return Ok(());
-        };
+        let Some(device) = self.device else { return self.rest(user_bytes / rate) };
         let mut left = user_bytes;
         while left > 0.0 {
             let Pace { bytes_per_second: pace, stays, stopped, lags } = self.pace(device, rate);
-            let speeds = self.speeds((device - pace).max(device * DEVICE_SHARE_MIN), pace);
-            let limited = self.controls.limiter.is_some() && !speeds.is_empty();
-            let stays = if limited { stays.min(ASK_SECONDS) } else { stays };
+            let speeds = self.speeds(device, pace);
             let until_full = if pace > 0.0 { left / pace } else { f64::INFINITY };
-            let until_done = core::iter::zip(&self.running, &speeds)
-                .map(|((_, work), (speed, _))| work / speed)
-                .fold(f64::INFINITY, f64::min);
-            let passed = until_full.min(until_done).min(stays);
+            let passed = until_full.min(self.until_next(&speeds)).min(stays);
             if let Some(schedule) = self.experiment.schedule {
                 // Who keeps up is not late; at the end of a burst, when the last byte was due says nothing of the next.
                 let late = |course: &Self| match course.lag(schedule, rate) > LAG_MIN {
@@ -456,26 +491,69 @@ impl<'a> Course<'a> {
             } else {
                 self.seconds += passed;
             }
-            let (running, held) = (speeds.len() as f64, held_tasks(&speeds));
-            self.working_seconds += if speeds.is_empty() { 0.0 } else { passed * (1.0 - held / running) };
-            self.limit.pass(passed, held / self.experiment.jobs.max(1) as f64);
+            self.traffic.lookup_bytes += passed * pace * self.lookup_bytes_per_byte;
             self.stop_seconds = if stopped { self.stop_seconds + passed } else { 0.0 };
             self.longest_stop_seconds = self.longest_stop_seconds.max(self.stop_seconds);
             self.stopped_seconds += if stopped { passed } else { 0.0 };
             self.stalled_seconds += passed * lags;
             left = if until_full <= passed { 0.0 } else { left - passed * pace };
-            for ((_, work), (speed, _)) in self.running.iter_mut().zip(&speeds) {
-                *work = if *work / speed <= passed { 0.0 } else { *work - passed * speed };
-            }
-            if until_done <= passed {
-                self.finish_done()?;
-            }
+            self.work(passed, &speeds)?;
         }
         Ok(())
     }
 
-    /// How fast each task goes, and how fast it would without a limiter, when so much of the device is left and writers write `pace` bytes a second.
+    /// Lets time pass without writes, or with writes that nothing hinders.
+    fn rest(&mut self, seconds: f64) -> Result<(), SimulateError> {
+        let until = self.seconds + seconds;
+        while self.seconds < until {
+            let speeds = self.device.map_or_else(Vec::new, |device| self.speeds(device, 0.0));
+            let passed = self.until_next(&speeds);
+            if self.seconds + passed >= until {
+                let passed = until - self.seconds;
+                self.seconds = until;
+                return self.work(passed, &speeds);
+            }
+            self.seconds += passed;
+            self.work(passed, &speeds)?;
+        }
+        Ok(())
+    }
+
+    /// The time until a task is done, the limiter is asked or the picker wants to be, if tasks go this fast.
+    fn until_next(&self, speeds: &[(f64, f64)]) -> f64 {
+        let limited = self.controls.limiter.is_some() && !speeds.is_empty();
+        let now = self.load_seconds + self.seconds;
+        let until_asked =
+            self.look_again_unix_seconds.map_or(f64::INFINITY, |at| (at as f64 - now).max(STEP_SECONDS_MIN));
+        until_done(&self.running, speeds).min(until_asked).min(if limited {
+            ASK_SECONDS
+        } else {
+            f64::INFINITY
+        })
+    }
+
+    /// So much time has passed: tasks went on, and what is due now is done.
+    fn work(&mut self, passed: f64, speeds: &[(f64, f64)]) -> Result<(), SimulateError> {
+        let (running, held) = (speeds.len() as f64, held_tasks(speeds));
+        self.working_seconds += if speeds.is_empty() { 0.0 } else { passed * (1.0 - held / running) };
+        self.limit.pass(passed, held / self.experiment.jobs.max(1) as f64);
+        let is_done = until_done(&self.running, speeds) <= passed;
+        for ((_, work), (speed, _)) in self.running.iter_mut().zip(speeds) {
+            *work = if *work / speed <= passed { 0.0 } else { *work - passed * speed };
+        }
+        if is_done {
+            self.finish_done()?;
+        }
+        match self.look_again_unix_seconds {
+            Some(at) if at <= self.now_unix_seconds() => self.start_tasks(self.jobs()).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// How fast each task goes, and how fast it would without a limiter, when writers write `pace` bytes a second and look up what comes with them.
     fn speeds(&mut self, device: f64, pace: f64) -> Vec<(f64, f64)> {
+        let users = pace * (1.0 + self.lookup_bytes_per_byte);
+        let left = (device - users).max(device * DEVICE_SHARE_MIN);
         let limit = self.controls.limiter.and_then(|limiter| {
             let operations = 1.0 + self.experiment.reads_per_write.max(0.0);
             let user_operations_per_second = pace / self.experiment.entry_bytes() as f64 * operations;
@@ -483,7 +561,7 @@ impl<'a> Course<'a> {
             self.limit.ask(limiter, &load)
         });
         let Experiment { jobs, level0_first, .. } = *self.experiment;
-        Sharing { jobs, level0_first }.speeds(device, &self.running, limit)
+        Sharing { jobs, level0_first }.speeds(left, &self.running, limit)
     }
 
     /// How fast writers go under the load of the moment, those that write `rate` bytes a second when nothing hinders them.
@@ -495,21 +573,32 @@ impl<'a> Course<'a> {
             if charge.seconds_per_byte > 0.0 { 1.0 / charge.seconds_per_byte } else { f64::INFINITY };
         let Some(schedule) = self.experiment.schedule else {
             // Each pays on top of the time that it takes anyhow.
-            let pace = if stopped { 0.0 } else { 1.0 / (1.0 / rate + 1.0 / affordable) };
+            let paid = 1.0 / (1.0 / rate + 1.0 / affordable);
+            let borne = if self.lookup_bytes_per_byte > 0.0 { self.borne(device) } else { f64::INFINITY };
+            let pace = if stopped { 0.0 } else { paid.min(borne) };
             return Pace { bytes_per_second: pace, stays: f64::INFINITY, stopped, lags: 1.0 - pace / rate };
         };
         let (arriving, changes) = schedule.rate(rate, self.seconds);
         let lag = self.lag(schedule, rate);
         let lags = if lag > LAG_MIN || stopped { 1.0 } else { 0.0 };
-        let most = affordable.min(device * (1.0 - DEVICE_SHARE_MIN));
+        let most = affordable.min(self.borne(device));
         let (pace, stays) = match lag > LAG_MIN {
             _ if stopped => (0.0, f64::INFINITY),
             true if most > arriving => (most, changes.min(lag / (most - arriving))),
             true => (most, changes),
             false => (arriving.min(most), changes),
         };
-        // Never so short that time stands still.
-        Pace { bytes_per_second: pace, stays: stays.max(1e-6), stopped, lags }
+        Pace { bytes_per_second: pace, stays: stays.max(STEP_SECONDS_MIN), stopped, lags }
+    }
+
+    /// The most bytes a second that writers can write, with the look-ups that come with them.
+    fn borne(&self, device: f64) -> f64 {
+        device * (1.0 - DEVICE_SHARE_MIN) / (1.0 + self.lookup_bytes_per_byte)
+    }
+
+    /// The most tasks at once.
+    fn jobs(&self) -> usize {
+        if self.device.is_some() { self.experiment.jobs.max(1) } else { 1 }
     }
 
     /// Bytes that are due and not yet written.
@@ -544,7 +633,7 @@ impl<'a> Course<'a> {
                 index += 1;
             }
         }
-        self.start_tasks(self.experiment.jobs.max(1)).map(drop)
+        self.start_tasks(self.jobs()).map(drop)
     }
 
     fn finish(&mut self, running: Running) -> Result<(), SimulateError> {
@@ -556,7 +645,7 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
-    /// Starts tasks up to `jobs` in all; how many. Those that only give tables another place are done at once.
+    /// Starts tasks up to `jobs` in all; how many. Those that only give tables another place are done at once, and on a device without limits all are.
     fn start_tasks(&mut self, jobs: usize) -> Result<u64, SimulateError> {
         let mut started = 0;
         loop {
@@ -571,6 +660,8 @@ impl<'a> Course<'a> {
             };
             let plan = self.picker.pick(&self.tree.shape, &context);
             (self.pressure, self.debt_bytes) = (plan.pressure, plan.debt_bytes);
+            self.look_again_unix_seconds =
+                plan.look_again_unix_seconds.map(|at| at.max(now_unix_seconds + 1));
             self.debt_bytes_max = self.debt_bytes_max.max(plan.debt_bytes);
             for task in plan.tasks.iter().take(wanted) {
                 let running = self.tree.start(task, now_unix_seconds)?;
@@ -604,11 +695,11 @@ impl<'a> Course<'a> {
         let space = self.tree.file_bytes() + self.running_bytes;
         self.space_bytes_max = self.space_bytes_max.max(space);
     }
+}
 
-    /// Carries out what the picker wants until it wants nothing.
-    fn settle(&mut self) -> Result<(), SimulateError> {
-        self.start_tasks(1).map(drop)
-    }
+/// The time until the first task is done, if tasks go this fast.
+fn until_done(running: &[(Running, f64)], speeds: &[(f64, f64)]) -> f64 {
+    core::iter::zip(running, speeds).map(|((_, work), (speed, _))| work / speed).fold(f64::INFINITY, f64::min)
 }
 
 /// How many tasks a limiter keeps from working, by the time that they would have needed without it.

@@ -35,7 +35,7 @@
 //!
 //! *Keys* lie evenly over all numbers, in classes of equal popularity; a table holds a random share of each class. So hot keys
 //! may be anywhere, and no range is hotter than another. *Time* is that of the device's bytes and of the pressure on writers ([`Experiment`] tells
-//! how); processors, seeks and caches are not in it. *Filters* err as their formula says ([`ReadCost`]). There are no snapshots and no compression.
+//! how); processors and seeks are not in it, and of a cache only the share of blocks that it is said to hold. *Filters* err as their formula says ([`ReadCost`]). There are no snapshots and no compression.
 //! *Large trees* are scaled ([`Study`] tells how, and reports say so).
 //!
 //! # Features

@@ -77,6 +77,15 @@ pub fn heading(report: &Report) -> String {
             experiment.jobs
         ),
     };
+    if experiment.device_bytes_per_second.is_some() && experiment.read_block_bytes > 0 {
+        let _ = write!(
+            text,
+            ", {} look-ups a write of {} a table, {:.0} % of them cached",
+            experiment.reads_per_write,
+            bytes_text(experiment.read_block_bytes as f64),
+            experiment.cached_share * 100.0
+        );
+    }
     if report.findings.levels_left_out > 0 {
         let _ = write!(
             text,
@@ -103,7 +112,7 @@ pub fn heading(report: &Report) -> String {
 /// Rows of a course that people read.
 const ROWS_MAX: usize = 12;
 
-/// The course of one study, at a dozen points in time.
+/// The course of one study, at a dozen points in time and after the rest.
 #[must_use]
 pub fn course(report: &Report) -> String {
     let mut text = format!("{}\n\n", heading(report));
@@ -113,7 +122,7 @@ pub fn course(report: &Report) -> String {
     let samples = &report.findings.simulated.samples;
     let rows = samples.iter().skip((samples.len() - 1) % step(samples)).step_by(step(samples));
     text += &row(&head.map(str::to_owned));
-    for sample in rows {
+    for sample in rows.chain(&report.findings.simulated.rested) {
         text += &row(&cells(sample));
     }
     text
@@ -228,7 +237,7 @@ space    bytes of tables for each byte of live data; peak: at most, with the out
 runs     sorted runs that a range read opens
 absent   tables that a look-up reads for a key that is not there, with filters; present: for one that is
 oldest   age of the oldest tombstone, at most
-debt     bytes that wait to be merged, at most; stalled: time that writers lost to pressure
+debt     bytes that wait to be merged, at most; stalled: time that writers lost to pressure, and to look-ups that the device does not bear
 ";
 
 /// A line of JSON for each point in time and one for the summary.
@@ -249,6 +258,9 @@ pub fn json_lines(report: &Report) -> String {
     };
     for sample in &simulated.samples {
         line("sample", sample, "");
+    }
+    if let Some(rested) = &simulated.rested {
+        line("rested", rested, "");
     }
     let whole = Sample { write_amplification: *write_amplification, reads: *reads, ..simulated.mean };
     let more = format!(

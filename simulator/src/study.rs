@@ -13,7 +13,7 @@
 //! costs less than half or more than twice as much, the findings are called uneven.
 //!
 //! Space amplification, transient space, debt and stalls are those of the scaled tree. Its device is slowed to what the levels left out would
-//! leave of it.
+//! leave of it, and look-ups read less from it, so that they take the share that they would take of the whole device.
 
 use terrace_compaction::CompactionPicker;
 
@@ -141,12 +141,17 @@ impl Study {
     ) -> Result<Findings, SimulateError> {
         let levels = self.levels_left_out();
         let scale = self.size_ratio.max(2).saturating_pow(levels);
-        let run = |scale: u64, device: Option<f64>| {
+        let run_reading = |scale: u64, device: Option<f64>, read_block_bytes: u64| {
             let memtable_bytes = self.experiment.memtable_bytes.saturating_mul(scale);
-            let experiment =
-                Experiment { memtable_bytes, device_bytes_per_second: device, ..self.experiment.clone() };
+            let experiment = Experiment {
+                memtable_bytes,
+                device_bytes_per_second: device,
+                read_block_bytes,
+                ..self.experiment.clone()
+            };
             experiment.run_with(picker(scale).as_ref(), controls)
         };
+        let run = |scale, device| run_reading(scale, device, self.experiment.read_block_bytes);
         let device = self.experiment.device_bytes_per_second;
         if levels == 0 {
             let simulated = run(1, device)?;
@@ -164,8 +169,12 @@ impl Study {
         let simulated = match device {
             None => larger,
             Some(device) => {
-                let share = large.work / large.plus(levels, small, large).work.max(f64::MIN_POSITIVE);
-                run(scale, Some(device * if large.work > 0.0 { share } else { 1.0 }))?
+                let complete = large.plus(levels, small, large);
+                let share = large.work / complete.work.max(f64::MIN_POSITIVE);
+                let share = if large.work > 0.0 { share } else { 1.0 };
+                let more_tables = complete.reads.present_reads / large.reads.present_reads.max(1.0);
+                let block_bytes = self.experiment.read_block_bytes as f64 * share * more_tables;
+                run_reading(scale, Some(device * share), block_bytes as u64)?
             }
         };
         let whole = Growing::of(&simulated).plus(levels, small, large);

@@ -12,17 +12,23 @@ use std::sync::atomic::{Ordering, fence};
 /// How many bytes of a store are stored last.
 const FIRST_BYTES: usize = 8;
 
+/// Pages behind the last store stay in the map until there are so many bytes of them. Less would be more calls; a log's reservation of them would be
+/// a tenth of a database's memory.
+const BEHIND_BYTES: usize = 2 << 20;
+
 /// A writable map of the first bytes of a file.
 #[derive(Debug)]
 pub(super) struct Map {
     map: MmapRaw,
+    /// Pages before this were let go of.
+    let_go: usize,
 }
 
 impl Map {
     /// Maps the first `len` bytes, whose space the caller has reserved.
     pub(super) fn new(file: &File, len: u64) -> io::Result<Self> {
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        Ok(Map { map: MmapOptions::new().len(len).map_raw(file)? })
+        Ok(Map { map: MmapOptions::new().len(len).map_raw(file)?, let_go: 0 })
     }
 
     /// Copies `bytes` to `offset`, the first eight after all others. False, and nothing is done, when that is not wholly inside the
@@ -49,7 +55,29 @@ impl Map {
         fence(Ordering::Release);
         // SAFETY: as above.
         unsafe { std::ptr::copy_nonoverlapping(first.as_ptr(), to, first.len()) };
+        if offset - self.let_go.min(offset) >= BEHIND_BYTES {
+            self.let_go_before(offset);
+        }
         true
+    }
+
+    /// Takes the pages that were stored out of this process, whose memory they count as. They stay the file's, in the system's cache.
+    #[cold]
+    fn let_go_before(&mut self, offset: usize) {
+        let end = offset / BEHIND_BYTES * BEHIND_BYTES;
+        // Elsewhere the same advice may mean that what was stored is not needed.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        // SAFETY: for a shared map of a file the call loses nothing: the pages are the file's, and a later access finds them again. No reference to them
+        // exists. The range ends before `offset`, so inside the map.
+        let _ = unsafe {
+            self.map.unchecked_advise_range(
+                memmap2::UncheckedAdvice::DontNeed,
+                self.let_go,
+                end - self.let_go,
+            )
+        };
+        // Should the system refuse, they stay until the map is dropped.
+        self.let_go = end;
     }
 
     /// Hands stored bytes to the file where syncing the file does not see them.
@@ -107,6 +135,29 @@ mod tests {
             });
         }
         println!("{seen_within} stores seen from within");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn stored_pages_leave_the_process_and_stay_in_the_file() {
+        const STORES: usize = 5 * BEHIND_BYTES / 1000;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(5 * BEHIND_BYTES as u64).unwrap();
+        let mut map = Map::new(&file, 5 * BEHIND_BYTES as u64).unwrap();
+        let value = |store: usize| [1 + (store % 255) as u8; 1000];
+        assert!((0..STORES).all(|store| map.store(store as u64 * 1000, &value(store))));
+        // Behind again, in a page that was let go of.
+        assert!(map.store(500, &value(0)[500..]));
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let own = maps.split_once(&format!("{:08x}-", map.map.as_mut_ptr().addr())).unwrap().1;
+        let resident = own.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        let kib: usize = resident.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(kib << 10 <= 2 * BEHIND_BYTES, "{kib} KiB of {} in memory", (5 * BEHIND_BYTES) >> 10);
+        let mut bytes = [0; 1000];
+        for store in 0..STORES {
+            std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, store as u64 * 1000).unwrap();
+            assert!(bytes == value(store), "store {store}");
+        }
     }
 
     #[test]

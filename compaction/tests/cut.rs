@@ -70,27 +70,13 @@ fn cuts_at_a_boundary_once_half_full_and_a_little() {
 
 #[test]
 fn the_share_rises_with_the_boundaries_seen() {
-    let below = grandparents(&[
-        ("a", "a", 1),
-        ("b", "b", 1),
-        ("c", "c", 1),
-        ("d", "d", 1),
-        ("e", "e", 1),
-        ("x", "z", 1),
-    ]);
-    let mut cutter = OutputCutter::new(CutOptions::for_target(100), below);
+    let below = ["a", "b", "c", "d", "e", "x"].map(|key| (key, if key == "x" { "z" } else { key }, 1));
+    let below = grandparents(&below);
     // Two boundaries for each key: the fifth key has seen eight and more, so it takes 90 percent.
-    assert_eq!(outputs(&mut cutter, "abcde", 22), "abcde");
-    let below = grandparents(&[
-        ("a", "a", 1),
-        ("b", "b", 1),
-        ("c", "c", 1),
-        ("d", "d", 1),
-        ("e", "e", 1),
-        ("x", "z", 1),
-    ]);
-    let mut cutter = OutputCutter::new(CutOptions::for_target(100), below);
-    assert_eq!(outputs(&mut cutter, "abcde", 23), "abcd|e");
+    for (bytes, expected) in [(22, "abcde"), (23, "abcd|e")] {
+        let mut cutter = OutputCutter::new(CutOptions::for_target(100), below.clone());
+        assert_eq!(outputs(&mut cutter, "abcde", bytes), expected);
+    }
 }
 
 #[test]

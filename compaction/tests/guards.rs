@@ -1,6 +1,9 @@
 //! What the picker of guards picks, as transcripts: a tree, then the plan. The expected answers are in tests/snapshots.
 
-use terrace_compaction::testing::{shape, transcript};
+#[macro_use]
+mod picks;
+
+use terrace_compaction::testing::shape;
 use terrace_compaction::{CompactionPicker, GuardsOptions, GuardsPicker, PickContext};
 
 /// Three fragments in a guard, two at the last level, which is level 3; each first key of a lowest table is a guard there.
@@ -14,16 +17,7 @@ fn picker() -> GuardsPicker {
     })
 }
 
-macro_rules! picks {
-    ($($name:ident: $tree:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            insta::assert_snapshot!(transcript(&picker(), $tree, 8));
-        }
-    )*};
-}
-
-picks! {
+picks! { picker() =>
     guards_within_their_bounds_are_left_alone: "L2: [a-c d-f] [a-c]\nL3: [a-c] [a-c d-f]";
     level_0_goes_to_the_highest_level_with_guards: "L0: a-z a-z a-z a-z\nL3: a-c d-f g-k l-z";
     what_crosses_no_guard_is_moved: "L0: a-b c-d e-f g-h";

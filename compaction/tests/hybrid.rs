@@ -1,6 +1,8 @@
 //! What the hybrid picker picks, as transcripts: a tree, then the plan. The expected answers are in tests/snapshots.
 
-use terrace_compaction::testing::transcript;
+#[macro_use]
+mod picks;
+
 use terrace_compaction::{HybridOptions, HybridPicker, LeveledOptions};
 
 /// Two tiers of three runs over a base level of 1 GiB; four levels.
@@ -14,16 +16,7 @@ fn picker() -> HybridPicker {
     HybridPicker::new(HybridOptions { tiered_levels: 2, leveled })
 }
 
-macro_rules! picks {
-    ($($name:ident: $tree:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            insta::assert_snapshot!(transcript(&picker(), $tree, 8));
-        }
-    )*};
-}
-
-picks! {
+picks! { picker() =>
     tiers_below_their_trigger_are_left_alone: "L0: a-z a-z\nL1: [a-m n-z] [a-m n-z]\nL3: a-z";
     a_full_tier_becomes_a_run_of_the_next: "L0: a-z#9 a-z#8 a-z#7\nL1: [a-m#5 n-z#6]\nL3: a-z";
     the_deepest_tier_goes_into_the_base_level: "L1: [a-m#1 n-z#2] [a-m#3 n-z#4] [a-m#5 n-z#6]\nL3: a-m#7 n-z#8";

@@ -1,5 +1,8 @@
 //! What the leveled picker picks, as transcripts: a tree, then the plan. The expected answers are in tests/snapshots.
 
+#[macro_use]
+mod picks;
+
 use terrace_compaction::testing::transcript;
 use terrace_compaction::{LeveledOptions, LeveledPicker};
 
@@ -8,16 +11,7 @@ fn picker() -> LeveledPicker {
     LeveledPicker::new(LeveledOptions { levels_max: 4, ..LeveledOptions::default() })
 }
 
-macro_rules! picks {
-    ($($name:ident: $tree:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            insta::assert_snapshot!(transcript(&picker(), $tree, 8));
-        }
-    )*};
-}
-
-picks! {
+picks! { picker() =>
     level_0_below_its_trigger_is_left_alone: "L0: a-f a-f a-f\nL3: a-z";
     level_0_goes_to_the_last_level_of_a_small_tree: "L0: a-f a-f a-f a-f\nL3: a-c d-h m-p";
     level_0_into_an_empty_tree_makes_a_run: "L0: a-f a-f a-f a-f";

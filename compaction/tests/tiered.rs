@@ -1,21 +1,14 @@
 //! What the tiered picker picks, as transcripts: a tree, then the plan. The expected answers are in tests/snapshots.
 
-use terrace_compaction::testing::transcript;
+#[macro_use]
+mod picks;
+
 use terrace_compaction::{TieredOptions, TieredPicker};
 use units::trace;
 
 mod units;
 
-macro_rules! picks {
-    ($($name:ident: $tree:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            insta::assert_snapshot!(transcript(&TieredPicker::default(), $tree, 8));
-        }
-    )*};
-}
-
-picks! {
+picks! { TieredPicker::default() =>
     three_runs_are_left_alone: "L0: a-z a-z a-z";
     four_runs_of_one_size_go_one_level_down: "L0: a-z a-z a-z a-z\nL2: a-z=10G";
     part_of_a_level_stays_in_it: "L0: a-z a-z a-z a-z a-z=1G\nL2: a-z=10G";

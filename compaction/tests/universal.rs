@@ -1,6 +1,8 @@
 //! What the universal picker picks: RocksDB's own examples, and transcripts whose expected answers are in tests/snapshots.
 
-use terrace_compaction::testing::transcript;
+#[macro_use]
+mod picks;
+
 use terrace_compaction::{UniversalOptions, UniversalPicker};
 use units::trace;
 
@@ -40,16 +42,7 @@ fn the_space_bound_merges_everything_as_in_the_golden_trace() {
     assert_eq!(lines, expected);
 }
 
-macro_rules! picks {
-    ($($name:ident: $tree:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            insta::assert_snapshot!(transcript(&UniversalPicker::default(), $tree, 8));
-        }
-    )*};
-}
-
-picks! {
+picks! { UniversalPicker::default() =>
     below_the_trigger_nothing_is_done: "L0: a-z a-z a-z";
     a_full_merge_goes_to_the_last_level: "L0: a-z=3G a-z=3G a-z=3G\nL6: a-z=4G";
     gathered_runs_go_right_above_the_next_older: "L0: a-z=1M a-z=1M a-z=2M a-z=4M\nL4: a-z=1G\nL6: a-z=10G";

@@ -17,7 +17,6 @@
 mod check;
 mod client;
 mod prepare;
-mod rounds;
 mod run;
 
 use crate::mixgraph::{self, HotRanges};

@@ -18,7 +18,7 @@ use crate::store::{BatchWrite, Direction, Durability, Store};
 use crate::workload::check::{Pass, ScanCheck};
 use crate::workload::{BenchError, Op};
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Most operations of a chunk.
 const CHUNK_OPS: usize = 1024;
@@ -53,20 +53,6 @@ impl Done {
             records: self.records + other.records,
             bytes: self.bytes + other.bytes,
         }
-    }
-}
-
-/// When the operations of a chunk were done.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stretch {
-    pub begin: Instant,
-    pub end: Instant,
-}
-
-impl Stretch {
-    /// From the earlier begin to the later end.
-    pub(super) fn and(self, other: Stretch) -> Stretch {
-        Stretch { begin: self.begin.min(other.begin), end: self.end.max(other.end) }
     }
 }
 
@@ -233,7 +219,7 @@ impl Client<'_> {
     }
 
     /// Does what is ready.
-    pub(super) fn perform(&mut self) -> Result<Stretch, BenchError> {
+    pub(super) fn perform(&mut self) -> Result<Duration, BenchError> {
         let Chunk { calls, records, bytes, answers, shown, shown_lens, .. } = &mut self.chunk;
         let (ledger, watches) = (self.ledger, self.writers != Writers::Nobody);
         let (mut made_anew, mut batch): (Vec<u8>, Vec<BatchWrite<'_>>) = (Vec::new(), Vec::new());
@@ -311,7 +297,7 @@ impl Client<'_> {
             });
             last = now;
         }
-        Ok(Stretch { begin, end: last })
+        Ok(last - begin)
     }
 
     /// Goes through the whole store and looks at every byte, as fast as the store shows them. What it saw is for [`Client::check_all`] to

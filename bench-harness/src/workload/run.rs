@@ -6,7 +6,7 @@
 //!
 //! # How long a run took
 //!
-//! Clients work in chunks (`client.rs`). A run of one thread that only reads took as long as its stretches of operations (`rounds.rs`): no store
+//! Clients work in chunks (`client.rs`). A run of one thread that only reads took as long as its stretches of operations: no store
 //! has work of its own left then, so it is none the faster for the time between. A run that writes, or of several threads, took all its
 //! wall time, chunks made ready and checked too: there a store goes on with flushes and merges while its clients do not ask it, and a clock
 //! that stops meanwhile would give it this work for nothing, and most of it to the fastest.
@@ -20,7 +20,6 @@ use crate::store::{Direction, Durability, Store, StoreError, StoreStats};
 use crate::workload::check::Pass;
 use crate::workload::client::{Chunk, Client, Writers};
 use crate::workload::prepare;
-use crate::workload::rounds::Rounds;
 use crate::workload::{Choice, Config, Op, Source, Workload};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -373,10 +372,7 @@ fn run_threads(
     let stop = AtomicBool::new(false);
     let fronts: Vec<AtomicU64> = (0..threads).map(|_| AtomicU64::new(session.inserted)).collect();
     let reads_only = plan.workload.only_reads() && plan.workload.whole_scan().is_none();
-    // With several threads the rounds cost more than they leave out, as soon as anything else takes a processor for a moment.
-    let rounds = (reads_only && threads == 1).then(|| Rounds::new(threads));
-    let shared =
-        Shared { session, store, plan, progress, stop: &stop, fronts: &fronts, rounds: rounds.as_ref() };
+    let shared = Shared { session, store, plan, progress, stop: &stop, fronts: &fronts };
     let start = meter::now();
     let (parts, elapsed, background) = std::thread::scope(|scope| {
         let shared = &shared;
@@ -387,7 +383,6 @@ fn run_threads(
         shared.stop.store(true, Ordering::Release);
         (parts, elapsed, writer.map(join))
     });
-    let elapsed = rounds.as_ref().map_or(elapsed, Rounds::elapsed);
     let mut sum = Sum { background_ops: background.transpose()?.unwrap_or(0), elapsed, ..Sum::default() };
     for part in parts {
         let part = part?;
@@ -395,6 +390,9 @@ fn run_threads(
         sum.records += part.records;
         sum.bytes += part.bytes;
         sum.passes.extend(part.passes);
+        if reads_only && threads == 1 {
+            sum.elapsed = part.elapsed;
+        }
     }
     sum.inserted = fronts.iter().map(|front| front.load(Ordering::Acquire)).max().unwrap_or(0);
     Ok(sum)
@@ -412,8 +410,6 @@ struct Shared<'a> {
     stop: &'a AtomicBool,
     /// For each thread, the insertion index that it will take next: all its lower ones are acknowledged.
     fronts: &'a [AtomicU64],
-    /// Where the run only reads.
-    rounds: Option<&'a Rounds>,
 }
 
 /// Operations of the background writer between two looks at whether it is to stop.
@@ -447,7 +443,6 @@ impl Shared<'_> {
     /// All operations of a client thread, chunk by chunk.
     fn work(&self, client: &mut Client<'_>, thread: u64) -> Result<Sum, BenchError> {
         let threads = u64::from(self.session.config.threads);
-        let mut member = self.rounds.map(Rounds::member);
         let mut source = self.plan.source(self.session, thread);
         let mut sum = Sum::default();
         let mut left = self.plan.shares[thread as usize];
@@ -458,13 +453,7 @@ impl Shared<'_> {
                 client.prepare(source.next(front, client.rank_of));
                 left -= 1;
             }
-            match &mut member {
-                Some(member) => {
-                    member.begin();
-                    member.end(client.perform()?);
-                }
-                None => drop(client.perform()?),
-            }
+            sum.elapsed += client.perform()?;
             self.fronts[thread as usize].store(source.next * threads + thread, Ordering::Release);
             client.check(|done| {
                 sum.latency.record(done.latency);

@@ -82,8 +82,15 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "a number is visible before its insert",
         file: "engine/src/commit/mod.rs",
-        right: "                self.insert(&place, ops)?;\n                // Nobody else can be publishing: every earlier group is visible and we still lead.\n                self.visible.store(last, Ordering::Release);",
-        wrong: "                self.visible.store(last, Ordering::Release);\n                self.insert(&place, ops)?;",
+        right: "                    self.insert(&place, ops)?;\n                    self.show(&lead);",
+        wrong: "                    self.show(&lead);\n                    self.insert(&place, ops)?;",
+        suites: SHUTTLE,
+    },
+    Bug {
+        name: "a group is visible before its leader has inserted it",
+        file: "engine/src/commit/mod.rs",
+        right: "        if self.inserts_at_once(members.len(), bytes) {\n",
+        wrong: "        if self.inserts_at_once(members.len(), bytes) {\n            self.show(lead);\n",
         suites: SHUTTLE,
     },
     Bug {

@@ -70,6 +70,29 @@ fn writes_become_visible_whole_and_in_order() {
     });
 }
 
+/// A number is not visible before everything up to it is inserted, be it by its writer or by the leader of its group.
+#[test]
+fn a_snapshot_among_writers_does_not_change_its_mind() {
+    explore(200, || {
+        let db = open();
+        let writers = spawn_writers(&db, |db, writer| {
+            for round in 0..3 {
+                db.put(format!("{writer}"), format!("{round}")).unwrap();
+            }
+        });
+        for _ in 0..30 {
+            let snapshot = db.snapshot();
+            let look = || [0, 1, 2].map(|writer| text(snapshot.get(format!("{writer}")).unwrap()));
+            let first = look();
+            thread::yield_now();
+            assert_eq!(look(), first, "a snapshot changed its mind");
+        }
+        for writer in writers {
+            writer.join().unwrap();
+        }
+    });
+}
+
 /// Groups with long writes, which are inserted after the lead has passed on.
 #[test]
 fn long_and_short_writes_share_groups() {

@@ -55,7 +55,7 @@ impl Map {
         fence(Ordering::Release);
         // SAFETY: as above.
         unsafe { std::ptr::copy_nonoverlapping(first.as_ptr(), to, first.len()) };
-        if offset - self.let_go.min(offset) >= BEHIND_BYTES {
+        if offset.saturating_sub(self.let_go) >= BEHIND_BYTES {
             self.let_go_before(offset);
         }
         true

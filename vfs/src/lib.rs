@@ -180,6 +180,10 @@ pub trait WriteFile: Debug + Send {
     /// Makes all appended bytes, and the length needed to read them, durable.
     fn sync(&mut self) -> Result<()>;
 
+    /// Says that what was appended will be synced soon, so that a system may begin to write it out meanwhile. A hint: nothing is durable by
+    /// it, and what goes wrong is for [`WriteFile::sync`] to tell.
+    fn will_sync(&mut self) {}
+
     /// Cuts the file to `len` bytes (giving back preallocated space), and moves the cursor there if it was beyond.
     ///
     /// # Errors

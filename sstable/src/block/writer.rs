@@ -25,6 +25,10 @@ use crate::{Error, FilterOptions, Properties, Result, TableOptions, TableWriter}
 /// Bytes collected before they are written: large enough that a system call is nothing beside the copy.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// After so many bytes the system is told to begin writing them out. Left to the sync at the end, a table of 30 MiB waited 50 to 70 ms for the disk, a third
+/// of the time that it took to merge it.
+const SYNC_AHEAD_BYTES: u64 = 1 << 20;
+
 /// A buffer that a large value has grown past this is given back after it is written.
 const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
@@ -36,6 +40,8 @@ pub struct BlockTableWriter<F: FilterSet = StockFilters> {
     filter: Option<FilterOptions>,
     out: Vec<u8>,
     flushed: u64,
+    /// Bytes of the file since the system was last told to begin writing them out.
+    unannounced: u64,
     block: DataBlockBuilder,
     packer: Packer,
     index: IndexBuilder,
@@ -64,6 +70,7 @@ impl<F: FilterSet> TableWriter for BlockTableWriter<F> {
             filter: options.filter,
             out: Vec::with_capacity(BUFFER_BYTES + options.block_bytes.min(BUFFER_BYTES)),
             flushed: 0,
+            unannounced: 0,
             block: DataBlockBuilder::new(options.restart_interval),
             index: IndexBuilder::default(),
             unindexed: None,
@@ -216,6 +223,11 @@ impl<F: FilterSet> BlockTableWriter<F> {
             return Err(error.into());
         }
         self.flushed += self.out.len() as u64;
+        self.unannounced += self.out.len() as u64;
+        if self.unannounced >= SYNC_AHEAD_BYTES {
+            self.file.will_sync();
+            self.unannounced = 0;
+        }
         self.out.clear();
         self.out.shrink_to(BUFFER_BYTES_KEPT);
         Ok(())

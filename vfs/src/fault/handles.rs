@@ -90,6 +90,10 @@ impl WriteFile for FaultWriteFile {
         self.file.sync()
     }
 
+    fn will_sync(&mut self) {
+        self.file.will_sync();
+    }
+
     fn truncate(&mut self, len: u64) -> Result<()> {
         self.origin.enter(Operation::Truncate)?;
         self.file.truncate(len)

@@ -55,13 +55,15 @@ pub(super) struct RealWriteFile {
     file: PositionalFile,
     path: PathBuf,
     offset: u64,
+    /// Up to here the system was told to begin writing out.
+    announced: u64,
     dead: bool,
 }
 
 impl RealWriteFile {
     pub(super) fn create(path: &Path, options: CreateOptions) -> Result<Self> {
         let (file, _) = create(path, options).map_err(|e| Error::new(Operation::Create, path, e))?;
-        Ok(RealWriteFile { file, path: path.to_owned(), offset: 0, dead: false })
+        Ok(RealWriteFile { file, path: path.to_owned(), offset: 0, announced: 0, dead: false })
     }
 
     /// Runs one call; any failure is the last.
@@ -91,7 +93,17 @@ impl WriteFile for RealWriteFile {
     }
 
     fn sync(&mut self) -> Result<()> {
-        self.call(Operation::Sync, PositionalFile::sync_data)
+        self.call(Operation::Sync, PositionalFile::sync_data)?;
+        self.announced = self.offset;
+        Ok(())
+    }
+
+    fn will_sync(&mut self) {
+        let (begin, end) = (self.announced, self.offset);
+        if !self.dead && begin < end {
+            self.file.with(|file| os::begin_sync(file, begin, end - begin));
+            self.announced = end;
+        }
     }
 
     fn truncate(&mut self, len: u64) -> Result<()> {
@@ -102,6 +114,7 @@ impl WriteFile for RealWriteFile {
             file.set_len(len)
         })?;
         self.offset = self.offset.min(len);
+        self.announced = self.announced.min(len);
         Ok(())
     }
 }
@@ -178,7 +191,25 @@ mod tests {
     fn broken() -> (std::io::PipeReader, RealWriteFile) {
         let (reader, writer) = std::io::pipe().unwrap();
         let file = PositionalFile::new(File::from(OwnedFd::from(writer)));
-        (reader, RealWriteFile { file, path: PathBuf::from("p"), offset: 7, dead: false })
+        (reader, RealWriteFile { file, path: PathBuf::from("p"), offset: 7, announced: 0, dead: false })
+    }
+
+    #[test]
+    fn a_hint_that_the_system_refuses_harms_nobody() {
+        let (_reader, mut file) = broken();
+        file.will_sync();
+        assert!(!file.dead);
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = RealWriteFile::create(&dir.path().join("f"), CreateOptions::default()).unwrap();
+        file.append(&[1; 9000]).unwrap();
+        file.will_sync();
+        assert_eq!(file.announced, 9000);
+        file.truncate(100).unwrap();
+        assert_eq!(file.announced, 100, "what is appended after a cut is to be written out too");
+        file.append(&[2; 9000]).unwrap();
+        file.will_sync();
+        file.sync().unwrap();
+        assert_eq!((file.announced, file.file.metadata().unwrap().len()), (9100, 9100));
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! The calls that differ from system to system: reserving space, read-ahead, syncing a folder.
+//! The calls that differ from system to system: reserving space, read-ahead, writing out ahead of a sync, syncing a folder.
 //!
 //! Each has a portable fallback, so that only speed and the reservation are lost elsewhere.
 #![cfg_attr(
     any(target_os = "linux", target_os = "android"),
-    expect(unsafe_code, reason = "fallocate, posix_fadvise and fstatfs have no safe wrapper in std")
+    expect(
+        unsafe_code,
+        reason = "fallocate, posix_fadvise, sync_file_range and fstatfs have no safe wrapper in std"
+    )
 )]
 
 use std::fs::{File, OpenOptions};
@@ -67,7 +70,7 @@ pub(super) fn open(options: &OpenOptions, path: &Path) -> io::Result<File> {
 
 #[cfg(unix)]
 pub(super) use system::overwrites_in_place;
-pub(super) use system::will_read;
+pub(super) use system::{begin_sync, will_read};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod system {
@@ -126,6 +129,16 @@ mod system {
         // SAFETY: the descriptor is open for as long as `file` is borrowed; the call touches no memory.
         unsafe { libc::posix_fadvise64(file.as_raw_fd(), offset, len, libc::POSIX_FADV_WILLNEED) };
     }
+
+    /// Starts writing dirty pages out and does not wait for that. Only a hint. Without a flag that waits, the call takes note of no page that failed: the
+    /// sync that follows still reports it.
+    pub(in super::super) fn begin_sync(file: &File, offset: u64, len: u64) {
+        let (Ok(offset), Ok(len)) = (libc::off64_t::try_from(offset), libc::off64_t::try_from(len)) else {
+            return;
+        };
+        // SAFETY: the descriptor is open for as long as `file` is borrowed; the call touches no memory.
+        unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
+    }
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -142,4 +155,6 @@ mod system {
     }
 
     pub(in super::super) fn will_read(_file: &File, _offset: u64, _len: u64) {}
+
+    pub(in super::super) fn begin_sync(_file: &File, _offset: u64, _len: u64) {}
 }

@@ -15,6 +15,7 @@ pub(super) fn appended_bytes_read_back(room: &Room<'_>) {
         room.ok(file.append(&bytes));
         all.extend_from_slice(&bytes);
         room.eq(file.offset(), all.len() as u64, "the cursor after an append");
+        file.will_sync();
         if i % 2 == 0 {
             room.ok(file.sync());
         }

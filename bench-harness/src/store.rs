@@ -8,6 +8,7 @@ pub(crate) mod faulty;
 mod memory;
 mod terrace;
 
+use ::terrace::BackgroundOrder;
 use std::path::Path;
 use std::time::Duration;
 use terrace_throttle::QuietHours;
@@ -192,6 +193,10 @@ pub struct Settings {
     pub limiter: Option<(&'static str, u64)>,
     /// Hours of the day in which the limiter is lifted.
     pub quiet_hours: Option<QuietHours>,
+    /// In which order terrace's flushes and merges go.
+    pub order: BackgroundOrder,
+    /// Terrace's keyspaces, over which records are spread evenly.
+    pub keyspaces: usize,
 }
 
 impl Settings {
@@ -205,6 +210,8 @@ impl Settings {
         throttle: "ramp",
         limiter: None,
         quiet_hours: None,
+        order: BackgroundOrder::UrgentFirst,
+        keyspaces: 1,
     };
 }
 

@@ -10,7 +10,7 @@ use terrace_vfs::{RealVfs, Vfs};
 use terrace_wal::{LogKind, RecoveryMode};
 
 use crate::limiter::{Pacer, limiter_of};
-use crate::options::{CompactionRate, Durability, WhenBusy};
+use crate::options::{BackgroundOrder, CompactionRate, Durability, WhenBusy};
 use crate::pressure::Backpressure;
 use crate::recover::Opening;
 use crate::seam::clock::{Clock, SystemClock};
@@ -110,6 +110,8 @@ impl<P: Parts> Builder<P> {
         recovery: RecoveryMode,
         /// See [`Options::background_threads`].
         background_threads: usize,
+        /// See [`Options::background_order`].
+        background_order: BackgroundOrder,
         /// See [`Options::compaction_rate`].
         compaction_rate: Option<CompactionRate>,
         /// See [`Options::write_delay_max`].

@@ -13,7 +13,7 @@ use crate::cursor::RunCursor;
 use crate::limiter::Allowance;
 use crate::manifest::edit::Edit;
 use crate::outputs::{Group, Outputs};
-use crate::seam::executor::{Lane, Step};
+use crate::seam::executor::Step;
 use crate::shared::Shared;
 use crate::stats::bump;
 use crate::tree::{Tree, Work};
@@ -87,7 +87,7 @@ impl<P: Parts> Shared<P> {
 
     fn start(self: &Arc<Self>, tree: &Arc<Tree<P>>, version: &Arc<Version<P>>, task: Task) {
         tracing::debug!(keyspace = %tree.name, reason = %task.reason, inputs = task.inputs.len(), "compaction begins");
-        let lane = lane_of(&version.shape, &task);
+        let lane = self.options.background_order.lane_of_merge(takes_from_level0(&version.shape, &task));
         let (tree, mut version) = (Arc::clone(tree), Some(Arc::clone(version)));
         let mut merge: Option<Merge<P>> = None;
         let started = self.clock.now();
@@ -261,13 +261,8 @@ impl<P: Parts> Drop for Resting<'_, P> {
     }
 }
 
-/// What takes from level 0 goes first: there flushes arrive, and its runs are what each read opens and what stops writers.
-fn lane_of(shape: &Shape, task: &Task) -> Lane {
-    let arrivals = shape.runs_of(0).iter().flat_map(|run| &run.tables);
-    match arrivals.into_iter().any(|table| task.inputs.contains(&table.id)) {
-        true => Lane::Level0,
-        false => Lane::Compaction,
-    }
+fn takes_from_level0(shape: &Shape, task: &Task) -> bool {
+    shape.runs_of(0).iter().flat_map(|run| &run.tables).any(|table| task.inputs.contains(&table.id))
 }
 
 fn input_bytes(shape: &Shape, task: &Task) -> u64 {

@@ -12,7 +12,7 @@ use terrace_memtable::MemTable;
 use crate::manifest::edit::Edit;
 use crate::outputs::{Group, Outputs};
 use crate::parts::MemCursorOf;
-use crate::seam::executor::{Lane, Step};
+use crate::seam::executor::Step;
 use crate::shared::Shared;
 use crate::stats::bump;
 use crate::sync::thread;
@@ -46,7 +46,7 @@ impl<P: Parts> Shared<P> {
         }
         let tree = Arc::clone(tree);
         let mut current: Option<Flush<P>> = None;
-        self.spawn(Lane::Flush, move |shared| {
+        self.spawn(self.options.background_order.lane_of_flush(), move |shared| {
             if shared.is_ending() || tree.is_removed() {
                 current = None;
                 return Ok(Step::Done);
@@ -60,7 +60,7 @@ impl<P: Parts> Shared<P> {
             if let Some(flush) = current.take() {
                 flush.finish(shared)?;
             }
-            Ok(Step::Again)
+            Ok(shared.options.background_order.step_after_flush())
         });
     }
 

@@ -117,8 +117,8 @@ pub use histogram::Histogram;
 pub use iter::{Iter, Pinned};
 pub use keyspace::Keyspace;
 pub use options::{
-    BATCH_BYTES_MAX, CompactionRate, Durability, KEY_BYTES_MAX, Options, VALUE_BYTES_MAX, WhenBusy,
-    WriteOptions,
+    BATCH_BYTES_MAX, BackgroundOrder, CompactionRate, Durability, KEY_BYTES_MAX, Options, VALUE_BYTES_MAX,
+    WhenBusy, WriteOptions,
 };
 pub use parts::Parts;
 #[cfg(all(feature = "preset", feature = "picker-fifo"))]

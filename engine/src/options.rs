@@ -6,6 +6,7 @@ use terrace_sstable::{Compression, FilterOptions};
 use terrace_throttle::QuietHours;
 use terrace_wal::{LogKind, RecoveryMode};
 
+use crate::seam::executor::{Lane, Step};
 use crate::{Error, Result};
 
 /// The longest key: 64 KiB.
@@ -36,6 +37,57 @@ pub struct CompactionRate {
     pub bytes_per_second: u64,
     /// Hours of the day in which there is no limit.
     pub quiet_hours: Option<QuietHours>,
+}
+
+/// In which order flushes and merges go when there are more of them than threads. Whatever the order, a job that has a thread goes on until it is done or a more urgent
+/// one comes; one that a limiter holds back lets others pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum BackgroundOrder {
+    /// Flushes, then merges out of level 0, then deeper ones; what is more urgent passes what is under way. One thread is kept free of merges.
+    #[default]
+    UrgentFirst,
+    /// Flushes as in [`BackgroundOrder::UrgentFirst`]; merges in the order of their coming, out of whichever level.
+    FlushesFirst,
+    /// Flushes and merges in one line in the order of their coming, on [`Options::background_threads`] threads: a flush waits for the merges that came
+    /// before it. A keyspace lines up again after each memtable. This is the plain way, there to be measured against.
+    Plain,
+}
+
+impl BackgroundOrder {
+    /// All orders, the default first.
+    pub const ALL: [BackgroundOrder; 3] = [Self::UrgentFirst, Self::FlushesFirst, Self::Plain];
+
+    /// The name used on command lines and in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UrgentFirst => "urgent-first",
+            Self::FlushesFirst => "flushes-first",
+            Self::Plain => "plain",
+        }
+    }
+
+    /// Where a flush lines up.
+    pub(crate) fn lane_of_flush(self) -> Lane {
+        match self {
+            Self::UrgentFirst | Self::FlushesFirst => Lane::Flush,
+            Self::Plain => Lane::Compaction,
+        }
+    }
+
+    /// Where a merge lines up. What takes from level 0 is urgent: there flushes arrive, and its runs are what each read opens and what stops writers.
+    pub(crate) fn lane_of_merge(self, from_level0: bool) -> Lane {
+        if from_level0 && self == Self::UrgentFirst { Lane::Level0 } else { Lane::Compaction }
+    }
+
+    /// What a flush wants when a memtable is done and another may be sealed.
+    pub(crate) fn step_after_flush(self) -> Step {
+        match self {
+            Self::UrgentFirst | Self::FlushesFirst => Step::Again,
+            // To the end of the line.
+            Self::Plain => Step::After(Duration::ZERO),
+        }
+    }
 }
 
 /// What becomes of a write that the throttle would delay or stop.
@@ -129,6 +181,8 @@ pub struct Options {
     pub recovery: RecoveryMode,
     /// Threads for compaction; one more takes flushes alone. Default 2.
     pub background_threads: usize,
+    /// The order of background work. Default [`BackgroundOrder::UrgentFirst`].
+    pub background_order: BackgroundOrder,
     /// The limit for compaction, if any. Default none.
     pub compaction_rate: Option<CompactionRate>,
     /// The longest that one write is delayed while compaction is behind but not stopped. Default 20 ms.
@@ -167,6 +221,7 @@ impl Default for Options {
             durability: Durability::PageCache,
             recovery: RecoveryMode::DropTornTail,
             background_threads: 2,
+            background_order: BackgroundOrder::UrgentFirst,
             compaction_rate: None,
             write_delay_max: Duration::from_millis(20),
             when_busy: WhenBusy::Wait,

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use terrace::{
-    Clock, CompactionRate, Db, Error, Executor, Lane, Step, SystemClock, ThreadPool, WhenBusy, WriteBatch,
+    Clock, CompactionRate, Db, Error, Executor, Lane, QuietHours, Step, SystemClock, ThreadPool, WhenBusy,
+    WriteBatch,
 };
-use terrace_throttle::{Charge, Limiter, Load, Since, Throttle};
+use terrace_throttle::{Charge, InQuietHours, Limiter, Load, Since, Throttle};
 use terrace_vfs::MemVfs;
 
 impl Sim {
@@ -225,6 +226,60 @@ fn a_limiter_from_outside_paces_merges_and_hears_of_users() {
     assert!(stats.compactions > 5, "{stats}");
     assert!(sim.clock.now().as_secs_f64() > 0.5 * least, "{:?} for {stats}", sim.clock.now());
     assert!(most.load(Ordering::Relaxed) > 0, "it heard of no user");
+}
+
+/// Merges with the clock moved on a tenth of a second before each step of a job, from `begun` seconds of the day on; which seconds of the day it was
+/// whenever a merge was held back.
+fn held_back_at(begun: u64, hours: QuietHours) -> Vec<f64> {
+    let sim = Sim::new();
+    let otherwise = Any(|_: &Load| Some(100e3));
+    let db = sim
+        .small()
+        .memtable_bytes(1 << 20)
+        .table_bytes(1 << 20)
+        .limiter(InQuietHours { otherwise, hours })
+        .open()
+        .unwrap();
+    let seconds_of_day =
+        || (sim.clock.unix_seconds() % 86_400) as f64 + sim.clock.now().subsec_nanos() as f64 / 1e9;
+    for number in 0..100_000_u32 {
+        db.put(number.wrapping_mul(2_654_435_761).to_be_bytes(), [7; 10]).unwrap();
+        if db.stats().flushes == 4 {
+            break;
+        }
+    }
+    sim.clock.advance(Duration::from_secs((begun + 86_400 - sim.clock.unix_seconds() % 86_400) % 86_400));
+    let mut held = Vec::new();
+    loop {
+        sim.clock.advance(Duration::from_millis(100));
+        let (before, at) = (sim.clock.now(), seconds_of_day());
+        if !sim.executor.run_one() {
+            break;
+        }
+        if sim.clock.now() > before {
+            held.push(at);
+        }
+    }
+    assert!(db.stats().compactions > 0, "{}", db.stats());
+    held
+}
+
+#[test]
+fn a_limiter_holds_outside_of_quiet_hours_and_is_lifted_in_them_to_the_second() {
+    let (hours, none) = (QuietHours { from: 22, until: 4 }, QuietHours { from: 22, until: 22 });
+    // Merges from some seconds before the hour on: whether they are held back before it and after it, with quiet hours and without.
+    let around = |hour: u64, seconds_before: u64| {
+        let second = (hour * 3600) as f64;
+        [hours, none].map(|hours| {
+            let held = held_back_at(hour * 3600 - seconds_before, hours);
+            // The limiter is asked every twentieth of a second.
+            (held.iter().any(|at| *at < second), held.iter().any(|at| *at >= second + 0.2))
+        })
+    };
+    assert_eq!(around(12, 5), [(true, true), (true, true)]);
+    assert_eq!(around(22, 5), [(true, false), (true, true)]);
+    assert_eq!(around(23, 5), [(false, false), (true, true)]);
+    assert_eq!(around(4, 1)[0], (false, true));
 }
 
 #[test]

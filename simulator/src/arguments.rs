@@ -35,7 +35,8 @@ Usage: cargo xtask sim [OPTIONS]
   --limiter NAME[:MB]       how fast compaction may write on such a device, in megabytes a second (100): rising, steady, adaptive, courteous, none,
                     several with commas, or `all` (default: none)
   --quiet-hours FROM-UNTIL  hours of the day in which limiters are lifted, as 22-6; the writers' schedule begins at midnight
-  --level0-first    merges out of level 0 get of such a device what they want, deeper ones what is left
+  --order NAME      of merges on such a device: flushes-first, in which all share it (default), or urgent-first, in which those out of level 0 get
+                    what they want and deeper ones what is left; flushes come before merges in both
   --schedule        writes are due at an even rate, and how late they are is measured
   --bursts SECONDS  the same, due in the first quarter of each so many seconds
   --device BYTES    that the device reads and writes in a second (default: no limit)
@@ -144,7 +145,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
             Long("throttle") => throttles.extend(throttle_names(&parser.value()?.string()?)?),
             Long("limiter") => limiters.extend(limiter_names(&parser.value()?.string()?)?),
             Long("quiet-hours") => quiet_hours = Some(parser.value()?.parse_with(hours)?),
-            Long("level0-first") => experiment.level0_first = true,
+            Long("order") => experiment.level0_first = parser.value()?.parse_with(level0_first)?,
             Long("schedule") => experiment.schedule = Some(Schedule::STEADY),
             Long("bursts") => {
                 experiment.schedule = Some(Schedule::bursts(parser.value()?.parse_with(amount)?))
@@ -195,6 +196,15 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lex
         json,
         html,
     }))
+}
+
+/// Whether the order of this name, as the engine calls it, has level 0 first.
+fn level0_first(order: &str) -> Result<bool, String> {
+    match order {
+        "urgent-first" => Ok(true),
+        "flushes-first" => Ok(false),
+        _ => Err(format!("the order of merges is `urgent-first` or `flushes-first`, not `{order}`")),
+    }
 }
 
 fn picker_names(names: &str) -> Result<Vec<(&'static str, Make)>, String> {
@@ -281,12 +291,17 @@ mod tests {
             ["tiered", "leveled"]
         );
         assert_eq!((arguments.workloads.len(), arguments.study.size_ratio), (5, 4));
+        for (order, first) in [("urgent-first", true), ("flushes-first", false)] {
+            let arguments = parsed(&["--order", order]).expect("valid").expect("no help");
+            assert_eq!(arguments.study.experiment.level0_first, first);
+        }
         for wrong in [
             ["--picker", "none"],
             ["--throttle", "none"],
             ["--limiter", "plain"],
             ["--limiter", "steady:fast"],
             ["--quiet-hours", "22-24"],
+            ["--order", "plain"],
             ["--workload", "none"],
             ["--ratio", "1"],
             ["--bits", "-1"],

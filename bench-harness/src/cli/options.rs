@@ -8,6 +8,7 @@ use crate::workload::{Config, Workload};
 use lexopt::prelude::*;
 use std::fmt::Write;
 use std::path::PathBuf;
+use terrace::BackgroundOrder;
 use terrace_throttle::QuietHours;
 use terrace_throttle::stock::{LIMITERS, THROTTLES};
 
@@ -112,6 +113,8 @@ impl Options {
                 "throttle" => options.settings.throttle = parser.value()?.parse_with(throttle)?,
                 "limiter" => options.settings.limiter = Some(parser.value()?.parse_with(limiter)?),
                 "quiet-hours" => options.settings.quiet_hours = Some(parser.value()?.parse_with(hours)?),
+                "order" => options.settings.order = parser.value()?.parse_with(order)?,
+                "keyspaces" => options.settings.keyspaces = parser.value()?.parse_with(keyspaces)?,
                 "data-mb" => options.data_bytes = megabytes(parser.value()?.parse()?)?,
                 "json" => options.json = Some(parser.value()?.into()),
                 "dir" => options.dir = Some(parser.value()?.into()),
@@ -189,6 +192,8 @@ impl Options {
         if let Some(QuietHours { from, until }) = self.settings.quiet_hours {
             add("quiet-hours", &format!("{from}-{until}"));
         }
+        add("order", &self.settings.order.name());
+        add("keyspaces", &self.settings.keyspaces);
         if let Some(dir) = &self.dir {
             add("dir", &dir.display());
         }
@@ -213,6 +218,19 @@ fn limiter(text: &str) -> Result<(&'static str, u64), String> {
     let bytes =
         megabytes.parse().ok().filter(|rate| *rate > 0).and_then(|rate: u64| rate.checked_mul(MEGABYTE));
     Ok((name, bytes.ok_or_else(|| format!("`{megabytes}` is no rate"))?))
+}
+
+fn order(name: &str) -> Result<BackgroundOrder, String> {
+    let found = BackgroundOrder::ALL.into_iter().find(|order| order.name() == name);
+    found.ok_or_else(|| {
+        let names = BackgroundOrder::ALL.map(BackgroundOrder::name).join(", ");
+        format!("there is no order `{name}`; there are {names}")
+    })
+}
+
+fn keyspaces(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=64).contains(count));
+    count.ok_or_else(|| format!("keyspaces are 1 to 64, not `{text}`"))
 }
 
 fn hours(text: &str) -> Result<QuietHours, String> {
@@ -297,6 +315,8 @@ Terrace's own:
   --throttle NAME      what writers pay while compaction is behind: ramp (default), plain, priced
   --limiter NAME[:MB]  how fast compaction may go, in megabytes a second (100): rising, steady, adaptive, courteous (default: no limit)
   --quiet-hours FROM-UNTIL  hours of the day, UTC, in which the limiter is lifted, as 22-6
+  --order NAME         of flushes and merges when there are more than threads: urgent-first (default), flushes-first, plain
+  --keyspaces N        over which records are spread evenly, each with a memtable and a tree of its own (1)
 
 Output:
   --json FILE          append each row to FILE as a line of JSON; `-`: print them and no table
@@ -385,6 +405,10 @@ pub(crate) mod tests {
             "steady:5",
             "--quiet-hours",
             "22-6",
+            "--order",
+            "plain",
+            "--keyspaces",
+            "3",
             "--durability",
             "synced",
             "--seed",
@@ -429,6 +453,8 @@ pub(crate) mod tests {
         assert!(parse(&["--nonsense"]).is_err());
         assert!(parse(&["--quiet-hours", "22-24"]).expect_err("no such hour").contains("22-24"));
         assert!(parse(&["--quiet-hours", "22-6"]).expect_err("nothing to lift").contains("--limiter"));
+        assert!(parse(&["--order", "x"]).expect_err("no such order").contains("urgent-first"));
+        assert!(parse(&["--keyspaces", "0"]).expect_err("no keyspace").contains("1 to 64"));
         assert!(parse(&["--memtable-mib", "99999999999999999"]).is_err());
     }
 

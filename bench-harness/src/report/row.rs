@@ -177,6 +177,8 @@ impl Provenance {
         if let Some(QuietHours { from, until }) = self.settings.quiet_hours {
             row.label("quiet_hours", "quiet hours", format!("{from}-{until}"));
         }
+        row.label("order", "order of work", self.settings.order.name());
+        row.label_count("keyspaces", "keyspaces", self.settings.keyspaces as u64);
         row.field("processor", self.machine.processor.as_str());
         row.field("cores", self.machine.cores);
         row.field("os", self.machine.os);

@@ -4,6 +4,9 @@
 //! a tree has changed and not for each key, so it is chosen by name behind a pointer. All get the same sizes. Sizes that the harness does not
 //! set follow from the memtable's, so that a small data set meets as many flushes and merges as a large one would.
 
+mod spread;
+
+use self::spread::SpreadStore;
 use crate::store::{
     BatchWrite, Direction, Durability, Parts, Settings, Store, StoreError, StoreFactory, StoreResult,
     StoreStats, Visitor,
@@ -100,12 +103,15 @@ impl<M: MemTable, C: BlockCache> StoreFactory for TerraceFactory<M, C> {
             memtable_bytes,
             cache_bytes: settings.cache_bytes as u64,
             // Enough for all memtables, the cache and what tables pin: the budget is not what is compared here.
-            memory_bytes: 8 * memtable_bytes as u64 + settings.cache_bytes as u64 + (256 << 20),
+            memory_bytes: 8 * (memtable_bytes * settings.keyspaces) as u64
+                + settings.cache_bytes as u64
+                + (256 << 20),
             table_bytes: defaults.table_bytes.min(memtable_bytes as u64),
             log_preallocate_bytes: defaults.log_preallocate_bytes.min(memtable_bytes as u64),
             filter: self.filter.map(|id| FilterOptions { id, bits_per_key }),
             log: self.log,
             background_threads: settings.background_threads,
+            background_order: settings.order,
             compression: [vec![Compression::None; settings.uncompressed_levels], vec![self.compression]]
                 .concat(),
             ..defaults
@@ -125,8 +131,11 @@ impl<M: MemTable, C: BlockCache> StoreFactory for TerraceFactory<M, C> {
                 None => builder.limiter(otherwise),
             };
         }
-        let engine = builder.open();
-        Ok(Box::new(TerraceStore { engine: named("open", engine)? }))
+        let engine = named("open", builder.open())?;
+        match settings.keyspaces {
+            0 | 1 => Ok(Box::new(TerraceStore { engine })),
+            several => Ok(Box::new(SpreadStore::new(engine, several)?)),
+        }
     }
 }
 
@@ -295,6 +304,15 @@ mod tests {
 
     #[test]
     fn every_workload_gets_right_answers_from_the_stock_parts() {
+        right_answers_with(SMALL);
+    }
+
+    #[test]
+    fn and_from_several_keyspaces_in_the_plain_order() {
+        right_answers_with(Settings { keyspaces: 3, order: terrace::BackgroundOrder::Plain, ..SMALL });
+    }
+
+    fn right_answers_with(settings: Settings) {
         let factory = &factories()[0];
         for workload in Workload::ALL.iter().filter(|workload| !workload.kills()) {
             let dir = tempfile::tempdir().expect("a temporary folder");
@@ -307,8 +325,9 @@ mod tests {
                 ..Config::default()
             };
             let progress = Progress::new(true);
-            let store =
-                factory.open(dir.path(), &workload.settings(SMALL)).expect("an empty folder can be opened");
+            let store = factory
+                .open(dir.path(), &workload.settings(settings))
+                .expect("an empty folder can be opened");
             let mut session = Session::new(&config, *workload).expect("the sizes go together");
             if !workload.fills() {
                 load(&mut session, &*store, &progress).expect("a load succeeds");

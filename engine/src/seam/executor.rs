@@ -27,7 +27,7 @@ pub enum Step {
     Done,
 }
 
-/// How urgent a job is. Within a lane, jobs take turns.
+/// How urgent a job is. Within a lane, jobs begin in the order of their coming. [`crate::BackgroundOrder`] says which job goes to which lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
     /// Frees memory that writers wait for; runs first.

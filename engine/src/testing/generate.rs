@@ -6,7 +6,7 @@ use terrace_wal::LogKind;
 
 use super::operation::{Change, Crash, DiskFault, KEYSPACES, Operation};
 use super::random::Random;
-use crate::{CompactionRate, Durability, Options};
+use crate::{BackgroundOrder, CompactionRate, Durability, Options};
 
 /// Options small enough that a few hundred writes fill memtables, roll logs and reach several levels.
 #[must_use]
@@ -35,6 +35,7 @@ pub fn options(seed: u64) -> Options {
         compaction_rate: random
             .percent(20)
             .then_some(CompactionRate { bytes_per_second: 100_000, quiet_hours: None }),
+        background_order: BackgroundOrder::ALL[random.below(3) as usize],
         ..Options::default()
     }
 }

@@ -1,0 +1,258 @@
+//! The order of background work: what is urgent first, and the plain order in which it comes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use terrace::{
+    BackgroundOrder, Clock, DefaultMemTable, Engine, Executor, Job, Keyspace, Lane, Options, Parts, SimClock,
+    Step, StockLog, SystemClock, ThreadPool,
+};
+use terrace_compaction::{CompactionPicker, Output, PickContext, Plan, Reason, Shape, Task, TaskKind};
+use terrace_sstable::{BlockTable, SlotCache};
+use terrace_vfs::MemVfs;
+
+/// Merges the runs of a level into the next one as soon as there are two.
+#[derive(Debug)]
+struct TwoRuns;
+
+impl CompactionPicker for TwoRuns {
+    fn name(&self) -> &'static str {
+        "two-runs"
+    }
+
+    fn pick(&self, shape: &Shape, context: &PickContext) -> Plan {
+        let mut plan = Plan::default();
+        for level in 0..2 {
+            let tables = || shape.runs_of(level).iter().flat_map(|run| &run.tables);
+            let is_free = tables().all(|table| !context.busy.contains(&table.id));
+            if shape.runs_of(level).len() >= 2 && is_free && plan.tasks.len() < context.tasks_max {
+                plan.tasks.push(Task {
+                    kind: TaskKind::Merge,
+                    inputs: tables().map(|table| table.id).collect(),
+                    output: Output::NewRun { level: level + 1, run: None },
+                    target_table_bytes: 1 << 20,
+                    cuts: Vec::new(),
+                    reason: Reason::Other("two runs".to_owned()),
+                });
+            }
+        }
+        plan
+    }
+}
+
+enum Own {}
+
+impl Parts for Own {
+    type MemTable = DefaultMemTable;
+    type Log = StockLog;
+    type Cache = SlotCache;
+    type Table = BlockTable;
+    type Picker = TwoRuns;
+
+    fn picker(_options: &Options) -> TwoRuns {
+        TwoRuns
+    }
+}
+
+type Db = Engine<Own>;
+
+/// One thread that keeps to lanes as a pool does, and takes a step when the test says so.
+struct OneThread {
+    lanes: Mutex<[VecDeque<Job>; 4]>,
+    clock: Arc<SimClock>,
+}
+
+impl std::fmt::Debug for OneThread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OneThread")
+    }
+}
+
+impl OneThread {
+    fn step(&self) -> bool {
+        let taken = self.lanes.lock().unwrap().iter_mut().enumerate().find_map(|(lane, jobs)| {
+            let job = jobs.pop_front()?;
+            Some((lane, job))
+        });
+        let Some((lane, mut job)) = taken else { return false };
+        match job() {
+            Step::Again => self.lanes.lock().unwrap()[lane].push_front(job),
+            Step::After(pause) => {
+                self.clock.sleep(pause);
+                self.lanes.lock().unwrap()[lane].push_back(job);
+            }
+            Step::Done => {}
+        }
+        true
+    }
+}
+
+impl Executor for OneThread {
+    fn spawn(&self, lane: Lane, job: Job) {
+        self.lanes.lock().unwrap()[lane as usize].push_back(job);
+    }
+
+    fn wait(&self, ready: &dyn Fn() -> bool) {
+        while !ready() {
+            assert!(self.step(), "a thread waits and no job is left to run");
+        }
+    }
+
+    fn notify(&self) {}
+
+    fn stop(&self) {
+        let lanes = std::mem::take(&mut *self.lanes.lock().unwrap());
+        drop(lanes);
+    }
+}
+
+/// A database whose background work is done by steps of the test, or by a writer that has to wait.
+struct Stepped {
+    db: Db,
+    executor: Arc<OneThread>,
+}
+
+impl Stepped {
+    fn new(order: BackgroundOrder, memtables_max: usize) -> Self {
+        let clock = Arc::new(SimClock::new());
+        let lanes = Mutex::default();
+        let executor = Arc::new(OneThread { lanes, clock: Arc::clone(&clock) });
+        let db = Db::builder("/db")
+            .vfs(Arc::new(MemVfs::new()))
+            .clock(clock as Arc<dyn Clock>)
+            .executor(Arc::clone(&executor) as Arc<dyn Executor>)
+            .memtable_bytes(8 << 10)
+            .memtables_max(memtables_max)
+            .log_preallocate_bytes(0)
+            .background_order(order)
+            .open()
+            .unwrap();
+        Stepped { db, executor }
+    }
+
+    fn keyspaces(&self) -> [Keyspace<Own>; 2] {
+        ["first", "second"].map(|name| self.db.keyspace(name).unwrap())
+    }
+
+    fn shape_of<T>(&self, keyspace: &Keyspace<Own>, ask: impl Fn(&terrace::KeyspaceShape) -> T) -> T {
+        let shape = self.db.shape();
+        ask(shape.keyspaces.iter().find(|shape| shape.name == keyspace.name()).unwrap())
+    }
+
+    fn runs(&self, keyspace: &Keyspace<Own>, level: usize) -> usize {
+        self.shape_of(keyspace, |keyspace| keyspace.shape.runs_of(level).len())
+    }
+
+    /// Writes until one more memtable of the keyspace is sealed.
+    fn seal(&self, keyspace: &Keyspace<Own>) {
+        let memtables = || self.shape_of(keyspace, |keyspace| keyspace.memtables.len());
+        let before = memtables();
+        for number in 0_u32.. {
+            if memtables() > before {
+                return;
+            }
+            keyspace.put(number.to_be_bytes(), [7; 100]).unwrap();
+        }
+    }
+
+    fn step_until(&self, ready: impl Fn() -> bool) {
+        while !ready() {
+            assert!(self.executor.step(), "{}", self.db.shape());
+        }
+    }
+}
+
+fn of_each<T>(ask: impl Fn(BackgroundOrder) -> T) -> [T; 3] {
+    [BackgroundOrder::UrgentFirst, BackgroundOrder::FlushesFirst, BackgroundOrder::Plain].map(ask)
+}
+
+#[test]
+fn a_flush_passes_merges_that_came_before_it_unless_the_order_is_plain() {
+    let passes = of_each(|order| {
+        let stepped = Stepped::new(order, 8);
+        let [first, second] = stepped.keyspaces();
+        stepped.seal(&first);
+        stepped.seal(&first);
+        stepped.step_until(|| stepped.db.stats().flushes == 2);
+        // Now two runs wait to be merged.
+        assert_eq!((stepped.runs(&first, 0), stepped.db.stats().compactions), (2, 0));
+        stepped.seal(&second);
+        stepped.step_until(|| stepped.db.stats().flushes == 3 || stepped.db.stats().compactions == 1);
+        stepped.db.stats().flushes == 3
+    });
+    assert_eq!(passes, [true, true, false]);
+}
+
+#[test]
+fn a_merge_out_of_level_0_passes_a_deeper_one_only_where_the_urgent_goes_first() {
+    let passes = of_each(|order| {
+        let stepped = Stepped::new(order, 8);
+        let [first, second] = stepped.keyspaces();
+        for merges in 1..=2 {
+            stepped.seal(&first);
+            stepped.seal(&first);
+            stepped.step_until(|| stepped.db.stats().compactions == merges);
+        }
+        // Two runs of level 1 wait to be merged when the other keyspace begins.
+        assert_eq!((stepped.runs(&first, 0), stepped.runs(&first, 1)), (0, 2));
+        stepped.seal(&second);
+        stepped.seal(&second);
+        stepped.step_until(|| stepped.db.stats().compactions == 3);
+        let passed = stepped.runs(&second, 1) == 1;
+        assert_ne!(passed, stepped.runs(&first, 2) == 1, "{}", stepped.db.shape());
+        passed
+    });
+    assert_eq!(passes, [true, false, false]);
+}
+
+#[test]
+fn a_keyspace_lines_up_again_after_each_memtable_only_in_the_plain_order() {
+    let turns = of_each(|order| {
+        let stepped = Stepped::new(order, 8);
+        let [first, second] = stepped.keyspaces();
+        (0..3).for_each(|_| stepped.seal(&first));
+        stepped.seal(&second);
+        stepped.step_until(|| stepped.db.stats().flushes == 2);
+        (stepped.runs(&first, 0), stepped.runs(&second, 0))
+    });
+    assert_eq!(turns, [(2, 0), (2, 0), (1, 1)]);
+}
+
+#[test]
+fn in_no_order_do_writers_wait_for_ever() {
+    for order in BackgroundOrder::ALL {
+        // The least that there can be: one memtable is written to while one waits, and one thread does everything.
+        let stepped = Stepped::new(order, 2);
+        let keyspaces = stepped.keyspaces();
+        for number in 0..6_000_u32 {
+            let key = number.wrapping_mul(2_654_435_761).to_be_bytes();
+            keyspaces[number as usize % 2].put(key, [7; 100]).unwrap();
+        }
+        stepped.db.wait_for_background().unwrap();
+        let stats = stepped.db.stats();
+        assert!(stats.stalls > 0 && stats.flushes > 50 && stats.compactions > 2, "{order:?}: {stats}");
+        assert_eq!(keyspaces.each_ref().map(|keyspace| keyspace.iter().count()), [3000, 3000]);
+    }
+}
+
+#[test]
+fn jobs_of_a_lane_begin_in_the_order_of_their_coming_and_go_on_to_the_end() {
+    let pool = ThreadPool::new(1, Arc::new(SystemClock::new()));
+    let (all_came, done) = (Arc::new(Mutex::new(false)), Arc::new(Mutex::new(Vec::new())));
+    for name in ["first", "second", "third"] {
+        let (all_came, done) = (Arc::clone(&all_came), Arc::clone(&done));
+        let mut steps = 0;
+        let job = move || {
+            if !*all_came.lock().unwrap() {
+                return Step::Again;
+            }
+            done.lock().unwrap().push(name);
+            steps += 1;
+            if steps < 3 { Step::Again } else { Step::Done }
+        };
+        pool.spawn(Lane::Compaction, Box::new(job));
+    }
+    *all_came.lock().unwrap() = true;
+    pool.wait(&|| done.lock().unwrap().len() == 9);
+    let one_by_one = ["first", "second", "third"].map(|name| [name; 3]);
+    assert_eq!(done.lock().unwrap().as_slice(), one_by_one.as_flattened());
+}

@@ -315,7 +315,7 @@ impl<'a> Picking<'a> {
     /// Tables that a trigger names: rewritten where they are when nothing older lies under them, else their unit goes on. From the deepest level up, so that
     /// what comes down finds the guards below as they will be.
     fn pick_triggered(&mut self) {
-        if !self.options.triggers.any() {
+        if !self.options.triggers.any(self.context) {
             return;
         }
         let (shape, context) = (self.shape, self.context);

@@ -271,7 +271,7 @@ impl<'a> Picking<'a> {
     /// What is due although its level is within its target, where something is left to be picked.
     pub(crate) fn run_triggers(&mut self) {
         self.hold_space();
-        if self.options.triggers.any() {
+        if self.options.triggers.any(self.context) {
             self.pick_triggered(false);
         }
     }

@@ -175,7 +175,8 @@ pub struct PickContext {
     pub tasks_max: usize,
     /// The sequence number that the oldest snapshot reads at, if there is one: what is deleted by later versions must stay.
     pub oldest_snapshot: Option<SeqNo>,
-    /// For tables that were read by look-ups which did not find their key there: how often. Others are taken for none.
+    /// What reads paid for tables in which they found nothing, in look-ups that read a block in vain; a seek counts as one for each run but the oldest, and a filter asked in vain as a
+    /// sixteenth. Tables that are not named are taken for none.
     pub vain_reads: std::collections::BTreeMap<TableId, u64>,
 }
 

@@ -72,7 +72,7 @@ pub(crate) fn triggered(
     weighed: &mut Vec<Weighed>,
 ) -> Vec<Task> {
     let mut tasks = Vec::new();
-    if !triggers.any() {
+    if !triggers.any(context) {
         return tasks;
     }
     for from in (0..runs.len()).rev() {

@@ -9,8 +9,9 @@
 //!   each level a share of the time; one bound for all writes less, since what is young enough to be merged for its size soon is left alone. Age is
 //!   counted from the flush and goes with a tombstone from merge to merge ([`TableMeta::oldest_tombstone_unix_seconds`]).
 //! * *Tombstone density*: a table that holds too many tombstones for what else is in it, which costs scans the most.
-//! * *Reads in vain* (LevelDB's seek compaction): a table that look-ups read again and again without finding their key. It is worth merging once the
-//!   reads cost about what the merge does.
+//! * *Reads in vain* (LevelDB's seek compaction, Pebble's read compaction): a table that reads go through again and again without finding anything there. It is worth
+//!   merging once the reads cost about what the merge does, as whoever rents skis buys them once the rent comes to the price: at most twice what would
+//!   have been paid by who knew how many reads will come. Each table pays for its own bytes, and those under it that are rewritten with it come on top.
 //!
 //! A snapshot may need what a tombstone hides, or the tombstone. Then a rewrite would free nothing and be due again at once; so tombstones of a table
 //! with versions that the oldest snapshot does not see are left until it is gone ([`PickContext::oldest_snapshot`]).
@@ -24,7 +25,7 @@ pub struct TriggerOptions {
     pub tombstone_age_seconds_max: Option<u64>,
     /// The most tombstones in a table, in percent of its versions.
     pub tombstone_percent_max: Option<u64>,
-    /// Bytes of a table for each look-up that it may be read for in vain, which is what such a read is worth; LevelDB has 16 KiB. A hundred reads are borne by
-    /// any table.
+    /// Bytes of a table for each read of it in vain, which is what such a read is worth; LevelDB, for disks that seek, has 16 KiB, and the engine's default, for tables in
+    /// memory, is 256 bytes. A hundred reads are borne by any table.
     pub vain_read_bytes: Option<u64>,
 }

@@ -122,6 +122,8 @@ impl<P: Parts> Builder<P> {
         create_if_missing: bool,
         /// See [`Options::error_if_exists`].
         error_if_exists: bool,
+        /// See [`Options::vain_read_bytes`].
+        vain_read_bytes: Option<u64>,
         /// See [`Options::compaction`].
         compaction: bool,
     }

@@ -17,6 +17,7 @@ use crate::seam::executor::Step;
 use crate::shared::Shared;
 use crate::stats::bump;
 use crate::tree::{Tree, Work};
+use crate::vain::vain_reads;
 use crate::version::{Run, RunTables, Table, Version, View};
 use crate::{Error, Parts, Result};
 
@@ -50,7 +51,7 @@ impl<P: Parts> Shared<P> {
             now_unix_seconds: self.clock.unix_seconds(),
             tasks_max: self.options.background_threads.max(1).saturating_sub(work.compactions),
             oldest_snapshot: self.snapshots.oldest(),
-            vain_reads: version.vain_reads(),
+            vain_reads: vain_reads(version),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::cursor::{RunCursor, Source};
 use crate::shared::Shared;
 use crate::trace::Scan;
 use crate::tree::Tree;
+use crate::vain::is_sampled;
 use crate::version::View;
 use crate::{Error, Parts, Result};
 
@@ -262,6 +263,9 @@ impl<P: Parts> Open<P> {
         match (&self.sought, &self.lower) {
             (Some(key), _) | (None, Bound::Included(key)) => {
                 cursor.seek(InternalKey::seek_to(key, SeqNo::MAX))?;
+                if is_sampled(&self.shared.counters.seeks) {
+                    self.shared.count_vain_seek(self.keyspace, &self.view.version, key);
+                }
             }
             (None, Bound::Unbounded) => cursor.seek_to_first()?,
             // The least internal key of a user key is its newest version, the greatest its oldest tombstone.

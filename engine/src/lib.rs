@@ -100,6 +100,7 @@ pub mod testing;
 mod trace;
 mod trash;
 mod tree;
+mod vain;
 mod verify;
 mod version;
 

@@ -11,8 +11,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
-use terrace_compaction::CompactionPicker;
 use terrace_compaction::stock::{Sizes, StockPicker};
+use terrace_compaction::{CompactionPicker, TriggerOptions};
 use terrace_memtable::MemTable;
 use terrace_sstable::{BlockCache, BlockTable, SlotCache};
 use terrace_vfs::Vfs;
@@ -183,6 +183,7 @@ fn stock_picker<P: StockPicker>(options: &Options) -> P {
         memtable_bytes,
         usual_memtable_bytes: memtable_bytes,
         table_bytes: options.table_bytes,
+        triggers: TriggerOptions { vain_read_bytes: options.vain_read_bytes, ..TriggerOptions::default() },
         ..Sizes::default()
     })
 }
@@ -251,6 +252,7 @@ mod tests {
         let options = Options { memtable_bytes: 1 << 20, table_bytes: 2 << 20, ..Options::default() };
         let expected = terrace_compaction::LeveledOptions {
             base_level_bytes: 4 << 20,
+            triggers: TriggerOptions { vain_read_bytes: Some(256), ..TriggerOptions::default() },
             ..terrace_compaction::LeveledOptions::for_table_bytes(2 << 20)
         };
         let expected = terrace_compaction::LeveledPicker::new(expected);

@@ -1,12 +1,14 @@
 //! Point look-ups: the active memtable, sealed memtables, then runs, newest first.
 
 use bytes::Bytes;
+use std::sync::Arc;
 use terrace_bloom::KeyHash;
 use terrace_entry::{Kind, SeqNo};
 use terrace_sstable::TableReader;
 
 use crate::shared::Shared;
 use crate::tree::Tree;
+use crate::vain::is_sampled;
 use crate::{Error, Parts, Result, pinned};
 
 /// The filters of so many runs are asked before the first of their tables is searched: a filter's line is most often a miss of the processor's
@@ -15,7 +17,12 @@ const FILTERS_TOGETHER: usize = 8;
 
 impl<P: Parts> Shared<P> {
     /// The value of `key` at `at`, or now.
-    pub(crate) fn get(&self, tree: &Tree<P>, key: &[u8], at: Option<SeqNo>) -> Result<Option<Bytes>> {
+    pub(crate) fn get(
+        self: &Arc<Self>,
+        tree: &Tree<P>,
+        key: &[u8],
+        at: Option<SeqNo>,
+    ) -> Result<Option<Bytes>> {
         let answer = self.look_up(tree, key, at);
         if self.tracer.is_on() {
             self.trace_get(tree.id, key, &answer);
@@ -24,7 +31,7 @@ impl<P: Parts> Shared<P> {
     }
 
     #[inline(always)]
-    fn look_up(&self, tree: &Tree<P>, key: &[u8], at: Option<SeqNo>) -> Result<Option<Bytes>> {
+    fn look_up(self: &Arc<Self>, tree: &Tree<P>, key: &[u8], at: Option<SeqNo>) -> Result<Option<Bytes>> {
         self.check_open()?;
         if tree.is_removed() {
             return Err(Error::KeyspaceRemoved(tree.name.clone()));
@@ -33,16 +40,16 @@ impl<P: Parts> Shared<P> {
         // number loaded first could be so old that a compaction has meanwhile dropped what it would see.
         let view = tree.view();
         let seqno = at.unwrap_or_else(|| self.visible());
-        self.counters.gets.add(1);
+        let sampled = is_sampled(&self.counters.gets);
         for mem in view.mems() {
             if let Some(found) = pinned::get(&mem.table, key, seqno) {
                 return Ok(value_of(found));
             }
         }
-        let (mut asked, mut passed) = (0, 0);
+        let (mut asked, mut passed, mut runs_in_vain) = (0, 0, view.version.runs.len());
         let hash = KeyHash::of(key);
         let mut answer = Ok(None);
-        'runs: for runs in view.version.runs.chunks(FILTERS_TOGETHER) {
+        'runs: for (chunk, runs) in view.version.runs.chunks(FILTERS_TOGETHER).enumerate() {
             let mut passing = [None; FILTERS_TOGETHER];
             for (passing, run) in passing.iter_mut().zip(runs) {
                 let Some(table) = run.find(key) else { continue };
@@ -51,13 +58,15 @@ impl<P: Parts> Shared<P> {
                     *passing = Some((table, asked));
                 }
             }
-            for (table, asked_by_then) in passing[..runs.len()].iter().flatten() {
+            for (place, passing) in passing[..runs.len()].iter().enumerate() {
+                let Some((table, asked_by_then)) = passing else { continue };
                 passed += 1;
                 match table.reader.get_passed(key, hash, seqno) {
-                    Ok(None) => table.count_vain_read(),
+                    Ok(None) => table.count_vain_reads(1),
                     Ok(Some(found)) => {
                         // Tables behind it count as little as if they had not been asked early.
                         asked = *asked_by_then;
+                        runs_in_vain = chunk * FILTERS_TOGETHER + place;
                         answer = Ok(value_of((found.kind, found.value)));
                         break 'runs;
                     }
@@ -67,6 +76,9 @@ impl<P: Parts> Shared<P> {
                     }
                 }
             }
+        }
+        if sampled {
+            self.count_vain_filters(tree, &view.version, runs_in_vain, key);
         }
         if asked > 0 {
             self.counters.tables_asked.add(asked);

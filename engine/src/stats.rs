@@ -40,15 +40,18 @@ pub(crate) fn shard_of_thread() -> usize {
 }
 
 impl Counter {
+    /// The answer is what this thread, and those that share its shard, had added before.
     #[inline]
-    pub(crate) fn add(&self, n: u64) {
+    pub(crate) fn add(&self, n: u64) -> u64 {
         let number = shard_of_thread();
         let shard = &self.shards[number].0;
         if number < OWNED {
             // Nobody else writes to it.
-            shard.store(shard.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+            let before = shard.load(Ordering::Relaxed);
+            shard.store(before.wrapping_add(n), Ordering::Relaxed);
+            before
         } else {
-            shard.fetch_add(n, Ordering::Relaxed);
+            shard.fetch_add(n, Ordering::Relaxed)
         }
     }
 
@@ -63,6 +66,7 @@ pub(crate) struct Counters {
     pub(crate) writes: Counter,
     pub(crate) user_bytes: Counter,
     pub(crate) gets: Counter,
+    pub(crate) seeks: Counter,
     pub(crate) tables_asked: Counter,
     pub(crate) filter_passes: Counter,
     pub(crate) groups: AtomicU64,
@@ -308,7 +312,7 @@ mod tests {
         let counter = Counter::default();
         std::thread::scope(|scope| {
             for _ in 0..2 * SHARDS {
-                scope.spawn(|| (0..1000).for_each(|_| counter.add(1)));
+                scope.spawn(|| (0..1000).map(|_| counter.add(1)).for_each(drop));
             }
         });
         assert_eq!(counter.get(), 2 * SHARDS as u64 * 1000);

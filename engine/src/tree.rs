@@ -41,6 +41,8 @@ pub(crate) struct Tree<P: Parts> {
     debt_bytes: AtomicU64,
     /// Compactions begun and not yet done; a copy of what is in `work`, for those who must not wait for a picker.
     compactions: AtomicU64,
+    /// Reads in vain since they last had the picker asked.
+    vain_reads: AtomicU64,
     removed: AtomicBool,
 }
 
@@ -55,6 +57,7 @@ impl<P: Parts> Tree<P> {
             pressure: AtomicU64::new(0),
             debt_bytes: AtomicU64::new(0),
             compactions: AtomicU64::new(0),
+            vain_reads: AtomicU64::new(0),
             removed: AtomicBool::new(false),
         })
     }
@@ -115,6 +118,12 @@ impl<P: Parts> Tree<P> {
 
     pub(crate) fn set_compactions(&self, work: &Work) {
         self.compactions.store(work.compactions as u64, Ordering::Release);
+    }
+
+    /// Counts reads in vain. True, once, when they are `ask_after` or more: the picker is to be asked, and the count begins anew.
+    pub(crate) fn count_vain_reads(&self, reads: u64, ask_after: u64) -> bool {
+        let now = self.vain_reads.fetch_add(reads, Ordering::Relaxed) + reads;
+        now >= ask_after && self.vain_reads.swap(0, Ordering::Relaxed) >= ask_after
     }
 
     pub(crate) fn is_removed(&self) -> bool {

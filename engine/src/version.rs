@@ -1,6 +1,6 @@
 //! A version: the tables of a keyspace at one moment, immutable. A view: a version and the memtables above it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) struct Table<P: Parts> {
     pub(crate) reader: Arc<TableReaderOf<P>>,
     path: PathBuf,
     obsolete: AtomicBool,
-    /// Look-ups that passed its filter and did not find their key.
+    /// What reads paid for it without finding anything there; `vain.rs` tells in what unit.
     vain_reads: AtomicU64,
     trash: Arc<Trash>,
 }
@@ -43,9 +43,12 @@ impl<P: Parts> Table<P> {
         })
     }
 
-    /// Counts a look-up in vain. Filters make these rare, so that counting each costs nothing worth sampling for.
-    pub(crate) fn count_vain_read(&self) {
-        self.vain_reads.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_vain_reads(&self, reads: u64) {
+        self.vain_reads.fetch_add(reads, Ordering::Relaxed);
+    }
+
+    pub(crate) fn vain_reads(&self) -> u64 {
+        self.vain_reads.load(Ordering::Relaxed)
     }
 
     /// Says that no manifest names it any more. Called under the manifest's lock, so that no note is written between the record and this.
@@ -154,12 +157,6 @@ impl<P: Parts> Version<P> {
 
     pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<Table<P>>> {
         self.runs.iter().flat_map(|run| run.iter())
-    }
-
-    /// How often look-ups read a table in vain, for those where it happened since they were opened.
-    pub(crate) fn vain_reads(&self) -> BTreeMap<TableId, u64> {
-        let count = |table: &Arc<Table<P>>| (table.meta.id, table.vain_reads.load(Ordering::Relaxed));
-        self.tables().map(count).filter(|(_, reads)| *reads > 0).collect()
     }
 
     pub(crate) fn file_bytes(&self) -> u64 {

@@ -15,6 +15,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 use terrace::{AnyPolicy, Engine, Options, WriteBatch};
 use terrace_bloom::{BlockedBloom, Filter, FilterId, StandardBloom};
+use terrace_compaction::TriggerOptions;
 use terrace_compaction::stock::{self, Sizes};
 use terrace_memtable::{BTreeMemTable, HashMemTable, MemTable, SkipListMemTable};
 use terrace_sstable::{BlockCache, Compression, FilterOptions, QuickCache, SlotCache};
@@ -28,6 +29,7 @@ fn sizes(options: &Options) -> Sizes {
         table_bytes: options.table_bytes,
         // A run of the harness takes seconds, so it meets several windows of one second.
         turnover_seconds: 20,
+        triggers: TriggerOptions { vain_read_bytes: options.vain_read_bytes, ..TriggerOptions::default() },
         ..Sizes::default()
     }
 }

@@ -26,11 +26,11 @@ pub(crate) struct Due {
 }
 
 impl TriggerOptions {
-    /// Whether one is asked for.
-    pub(crate) fn any(&self) -> bool {
+    /// Whether one is asked for that may have something to say.
+    pub(crate) fn any(&self, context: &PickContext) -> bool {
         self.tombstone_age_seconds_max.is_some()
             || self.tombstone_percent_max.is_some()
-            || self.vain_read_bytes.is_some()
+            || (self.vain_read_bytes.is_some() && !context.vain_reads.is_empty())
     }
 
     /// Why a table must go on, if it must: only for its tombstones' age, or for anything.

@@ -176,16 +176,30 @@ impl<'a> Advisor<'a> {
     ///
     /// When a picker breaks a law of its trait.
     pub fn advise(&self) -> Result<Advice, SimulateError> {
-        let mut predictions = Vec::new();
+        self.advise_and_tell(|_, _| {})
+    }
+
+    /// As [`Advisor::advise`], and `tell` hears how many trees of how many have been played.
+    ///
+    /// # Errors
+    ///
+    /// As [`Advisor::advise`].
+    pub fn advise_and_tell(&self, mut tell: impl FnMut(usize, usize)) -> Result<Advice, SimulateError> {
+        let mut trees = Vec::new();
         for &picker in &self.space.pickers {
             for &size_ratio in &self.space.size_ratios {
                 for &share in &self.space.memtable_shares {
                     let memtable = (self.memory_bytes as f64 * share / 2.0) as u64;
                     if memtable >= MEMTABLE_BYTES_MIN {
-                        self.predict(picker, size_ratio, memtable, &mut predictions)?;
+                        trees.push((picker, size_ratio, memtable));
                     }
                 }
             }
+        }
+        let mut predictions = Vec::new();
+        for (number, &(picker, size_ratio, memtable)) in trees.iter().enumerate() {
+            self.predict(picker, size_ratio, memtable, &mut predictions)?;
+            tell(number + 1, trees.len());
         }
         predictions.sort_by(|a: &Prediction, b| a.score.total_cmp(&b.score));
         Ok(Advice { predictions })

@@ -7,6 +7,7 @@ use lexopt::prelude::*;
 use std::fs::File;
 use std::io::BufReader;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 use terrace_simulator::advise::{Advisor, Goal, History, Prices, advice_json, advice_text, mix};
 use terrace_simulator::{bytes_from_text, stock};
 
@@ -23,7 +24,7 @@ Usage: cargo xtask advise --trace FILE --memory BYTES [OPTIONS]
   --picker NAME      only these, with commas (default: leveled, tiered, universal, fluid)
   --ratio N          only these size ratios, with commas (default: 4, 7, 10)
   --operations N     at most so many operations are played, fewer keys of a longer trace (default: 500000)
-  --json             a line of JSON for each choice, the best first, and nothing else
+  --json             a line of JSON for each choice, the best first, and nothing else, no progress either
 ";
 
 struct Arguments {
@@ -104,9 +105,47 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says on standard error how far it is, so that nobody waits for minutes without a word.
+struct Says {
+    quiet: bool,
+    begun: Instant,
+    last: Option<Instant>,
+}
+
+/// Between two lines of progress.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+impl Says {
+    fn line(&mut self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+        self.last = Some(Instant::now());
+    }
+
+    fn progress(&mut self, done: usize, all: usize) {
+        if done < all && self.last.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY) {
+            self.line(&progress_line(done, all, self.begun.elapsed()));
+        }
+    }
+}
+
+fn progress_line(done: usize, all: usize, took: Duration) -> String {
+    let left = took.as_secs_f64() * (all - done) as f64 / done.max(1) as f64;
+    format!("{done} of {all} trees played, some {left:.0} s to go")
+}
+
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let file = BufReader::new(File::open(&arguments.trace)?);
+    let mut says = Says { quiet: arguments.json, begun: Instant::now(), last: None };
+    says.line("reading the trace");
     let history = History::read(file, arguments.operations_max)?;
+    says.line(&format!(
+        "playing {} operations, of one key in {:.0}",
+        history.events.len(),
+        1.0 / history.rate
+    ));
+    says.begun = Instant::now();
     let mut advisor = Advisor::new(&history, arguments.memory_bytes);
     (advisor.goal, advisor.prices) = (arguments.goal, arguments.prices);
     if let Some(pickers) = &arguments.pickers {
@@ -115,7 +154,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(ratios) = &arguments.size_ratios {
         advisor.space.size_ratios.clone_from(ratios);
     }
-    let advice = advisor.advise()?;
+    let advice = advisor.advise_and_tell(|done, all| says.progress(done, all))?;
     if arguments.json {
         print!("{}", advice_json(&advice));
         return Ok(());
@@ -130,4 +169,15 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     print!("\n{}", advice_text(&advice));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_tells_the_time_that_is_left() {
+        let line = progress_line(15, 60, Duration::from_secs(10));
+        assert_eq!(line, "15 of 60 trees played, some 30 s to go");
+    }
 }

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use terrace_entry::SeqNo;
+use terrace_vfs::Chore;
 use terrace_wal::{CreateLog, LogWriter};
 
 use crate::manifest::edit::Edit;
@@ -89,6 +90,18 @@ impl<P: Parts> Shared<P> {
             let mut logs = shared.logs();
             logs.making_spare = false;
             logs.spare = Some((number, log));
+            Ok(Step::Done)
+        });
+    }
+
+    /// Has a log's chore done in the background: before merges, since what it makes ready is stored to within milliseconds.
+    #[cold]
+    pub(crate) fn want_done(self: &Arc<Self>, chore: Chore) {
+        let mut chore = Some(chore);
+        self.spawn(Lane::Flush, move |_| {
+            if let Some(chore) = chore.take() {
+                chore.run();
+            }
             Ok(Step::Done)
         });
     }

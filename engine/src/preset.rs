@@ -15,7 +15,7 @@ use terrace_compaction::stock::{Sizes, StockPicker};
 use terrace_compaction::{CompactionPicker, TriggerOptions};
 use terrace_memtable::MemTable;
 use terrace_sstable::{BlockCache, BlockTable, SlotCache};
-use terrace_vfs::Vfs;
+use terrace_vfs::{Chore, Vfs};
 use terrace_wal::{AnyLog, CreateLog, LogKind, LogWriter};
 
 use crate::{Engine, Options, Parts};
@@ -79,6 +79,11 @@ impl LogWriter for StockLog {
     #[inline]
     fn append(&mut self, parts: &[&[u8]]) -> terrace_wal::Result<u64> {
         self.0.append(parts)
+    }
+
+    #[inline]
+    fn chore(&mut self) -> Option<Chore> {
+        self.0.chore()
     }
 
     #[inline]

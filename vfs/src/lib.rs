@@ -192,6 +192,27 @@ pub trait WriteFile: Debug + Send {
     fn truncate(&mut self, len: u64) -> Result<()>;
 }
 
+/// Work that a file has left behind: any thread may do it at any time, and it may be left undone.
+pub struct Chore(Box<dyn FnOnce() + Send>);
+
+impl Chore {
+    /// A chore that consists in calling `work`.
+    pub fn new(work: impl FnOnce() + Send + 'static) -> Self {
+        Chore(Box::new(work))
+    }
+
+    /// Does it.
+    pub fn run(self) {
+        (self.0)();
+    }
+}
+
+impl Debug for Chore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chore").finish_non_exhaustive()
+    }
+}
+
 /// A file of fixed length that is stored into through memory. One owner.
 pub trait MappedFile: Debug + Send {
     /// Its length in bytes.
@@ -211,6 +232,13 @@ pub trait MappedFile: Debug + Send {
     ///
     /// When the range is outside the file.
     fn store(&mut self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// The work of giving back memory of this process that holds what was stored since the last call, of making ready some megabytes that come next (unless the file was synced meanwhile), and of
+    /// ending the mapping if the file is finished by then. It takes a system some microseconds for each page, so that a thread that nobody waits for had
+    /// better do it. Left undone, stores make their pages themselves, and the memory stays until the file is finished.
+    fn chore(&mut self) -> Option<Chore> {
+        None
+    }
 
     /// Makes everything stored durable.
     fn sync(&mut self) -> Result<()>;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
-use terrace_vfs::Vfs;
+use terrace_vfs::{Chore, Vfs};
 
 /// The name of an implementation that ships with this crate, whether or not it is compiled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -132,6 +132,12 @@ impl AnyLog {
     #[inline]
     pub fn append(&mut self, parts: &[&[u8]]) -> Result<u64> {
         each!(self, log => log.append(parts))
+    }
+
+    /// See [`LogWriter::chore`].
+    #[inline]
+    pub fn chore(&mut self) -> Option<Chore> {
+        each!(self, log => log.chore())
     }
 
     /// See [`LogWriter::hand_over`].

@@ -98,7 +98,7 @@ mod window;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use terrace_vfs::Vfs;
+use terrace_vfs::{Chore, Vfs};
 
 #[cfg(any(feature = "buffered", feature = "mapped", feature = "null"))]
 pub use any::{AnyLog, LogKind};
@@ -175,6 +175,11 @@ pub trait LogWriter: Send + Sized + 'static {
     ///
     /// [`Error::RecordTooLarge`] above [`RECORD_BYTES_MAX`], before anything is written and without killing the log.
     fn append(&mut self, parts: &[&[u8]]) -> Result<u64>;
+
+    /// Work that appends have left behind, if there is enough of it; see [`Chore`]. To be asked for after an append.
+    fn chore(&mut self) -> Option<Chore> {
+        None
+    }
 
     /// Hands everything appended to the operating system.
     fn hand_over(&mut self) -> Result<()>;

@@ -13,10 +13,10 @@
 //!
 //! Growth: a full reservation is ended and the same file mapped again, longer by at least the reservation's size and by
 //! as much as the record needs. Nothing is copied and what was stored stays written; one grow costs a few system
-//! calls per reservation. A second mapping beside the first would save the remapping and need a store that straddles.
+//! calls per reservation. The end of the old mapping, which costs most, is left to a chore. A second mapping beside the first would save the remapping and need a store that straddles.
 //!
 //! Costs: `append` is a crc32c and two copies of which one stays in the cache (above [`TOGETHER_BYTES`] one copy), some 30 ns
-//! for 134 bytes, and a page fault every 4 KiB of log (25 records); `hand_over` nothing; `sync` one sync of the file. Address space of
+//! for 134 bytes, and a page fault every 4 KiB of log (25 records) where nobody does its chores in time; `hand_over` nothing; `sync` one sync of the file. Address space of
 //! the file's length. Where there are no maps, and on XFS after the first growth, stores are writes.
 //!
 //! Invariants:
@@ -28,10 +28,13 @@ use crate::record::HEADER_BYTES;
 use crate::{CreateLog, Error, LogWriter, RecordEncoder, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use terrace_vfs::{CreateOptions, Existing, MappedFile, Vfs};
+use terrace_vfs::{Chore, CreateOptions, Existing, MappedFile, Vfs};
 
 /// The smallest reservation: a map needs some bytes, and growing by less would be all system calls.
 const RESERVE_BYTES_MIN: u64 = 64 << 10;
+
+/// How often there is a chore. What was stored stays in the process's memory that long; all of a reservation would be a tenth of a database's memory.
+const CHORE_BYTES: u64 = 1 << 20;
 
 /// Up to here a record is stored with one copy; of a longer one so much goes with its header.
 const TOGETHER_BYTES: usize = 4096;
@@ -51,6 +54,9 @@ pub struct MappedLog {
     mapped: u64,
     len: u64,
     synced: u64,
+    /// At this length there is a chore again.
+    chore_at: u64,
+    chore: Option<Chore>,
 }
 
 impl MappedLog {
@@ -88,13 +94,28 @@ impl MappedLog {
         Ok(crc)
     }
 
+    /// Makes a chore of what was stored, unless nobody took the last one.
+    #[cold]
+    fn leave_chore(&mut self) {
+        if self.chore.is_none()
+            && let Some(file) = &mut self.file
+        {
+            self.chore_at = self.len + CHORE_BYTES;
+            self.chore = file.chore();
+        }
+    }
+
     /// Makes room for everything up to `end`.
     #[cold]
     fn grow(&mut self, end: u64) -> Result<()> {
         // Taken out: a grow that fails leaves the log dead.
-        let Some(file) = self.file.take() else {
+        let Some(mut file) = self.file.take() else {
             return Err(self.dead());
         };
+        // It holds the old mapping, whose end takes longer than all the rest of this.
+        self.chore = file.chore();
+        // Nothing of the new one is ready.
+        self.chore_at = self.mapped;
         let longer = (end - self.mapped).div_ceil(self.reserve_bytes) * self.reserve_bytes + self.mapped;
         file.finish(self.mapped)?;
         let create = CreateOptions { preallocate_bytes: longer, existing: Existing::Reuse };
@@ -127,6 +148,8 @@ impl LogWriter for MappedLog {
             mapped: reserve_bytes,
             len: first.len() as u64,
             synced: 0,
+            chore_at: CHORE_BYTES,
+            chore: None,
         })
     }
 
@@ -164,7 +187,15 @@ impl LogWriter for MappedLog {
         }
         stored?;
         self.len = end;
+        if end >= self.chore_at {
+            self.leave_chore();
+        }
         Ok(offset)
+    }
+
+    #[inline]
+    fn chore(&mut self) -> Option<Chore> {
+        self.chore.take()
     }
 
     /// Nothing to do: what is stored is the system's already.

@@ -381,6 +381,9 @@ impl<P: Parts> Shared<P> {
         }
         lead.next_seqno = next;
         let result = self.log_group(lead, members);
+        if let Some(chore) = lead.log.as_mut().and_then(LogWriter::chore) {
+            self.want_done(chore);
+        }
         bump_locked(&self.counters.groups, 1);
         self.counters.group_writers.record_locked(members.len() as u64);
         result.map_err(|error| self.fail(error))

@@ -2,7 +2,7 @@
 
 use super::{Fault, FaultVfs};
 use crate::mem::NodeHandle;
-use crate::{Error, MappedFile, Operation, ReadFile, Result, WriteFile};
+use crate::{Chore, Error, MappedFile, Operation, ReadFile, Result, WriteFile};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -120,6 +120,10 @@ impl MappedFile for FaultMappedFile {
     fn store(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         let FaultMappedFile { origin, file } = self;
         origin.enter_write(Operation::Store, offset, bytes, |bytes| file.store(offset, bytes))
+    }
+
+    fn chore(&mut self) -> Option<Chore> {
+        self.file.chore()
     }
 
     fn sync(&mut self) -> Result<()> {

@@ -4,23 +4,33 @@
 //! that nobody does. A raw copy into it makes no such promise.
 #![expect(unsafe_code, reason = "std has no memory maps; one bounds-checked copy into one")]
 
+use crate::Chore;
 use memmap2::{MmapOptions, MmapRaw};
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 /// How many bytes of a store are stored last.
 const FIRST_BYTES: usize = 8;
 
-/// Pages behind the last store stay in the map until there are so many bytes of them. Less would be more calls; a log's reservation of them would be
-/// a tenth of a database's memory.
-const BEHIND_BYTES: usize = 2 << 20;
+/// What pages are let go of by: a multiple of any system's page.
+const ALIGN_BYTES: usize = 64 << 10;
+
+/// How far behind the last store pages are made ready.
+const AHEAD_BYTES: usize = 3 << 20;
+
+/// Of so many bytes at once: the system holds a lock meanwhile that whoever maps or unmaps memory waits for.
+const PART_BYTES: usize = 256 << 10;
 
 /// A writable map of the first bytes of a file.
 #[derive(Debug)]
 pub(super) struct Map {
-    map: MmapRaw,
-    /// Pages before this were let go of.
+    /// Shared with chores, which do not store.
+    map: Arc<MmapRaw>,
+    /// Where what was stored ends.
+    stored: usize,
+    /// Pages before this are let go of, or a chore is to do it.
     let_go: usize,
 }
 
@@ -28,7 +38,8 @@ impl Map {
     /// Maps the first `len` bytes, whose space the caller has reserved.
     pub(super) fn new(file: &File, len: u64) -> io::Result<Self> {
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        Ok(Map { map: MmapOptions::new().len(len).map_raw(file)?, let_go: 0 })
+        let map = Arc::new(MmapOptions::new().len(len).map_raw(file)?);
+        Ok(Map { map, stored: 0, let_go: 0 })
     }
 
     /// Copies `bytes` to `offset`, the first eight after all others. False, and nothing is done, when that is not wholly inside the
@@ -55,29 +66,24 @@ impl Map {
         fence(Ordering::Release);
         // SAFETY: as above.
         unsafe { std::ptr::copy_nonoverlapping(first.as_ptr(), to, first.len()) };
-        if offset.saturating_sub(self.let_go) >= BEHIND_BYTES {
-            self.let_go_before(offset);
-        }
+        self.stored = self.stored.max(offset + bytes.len());
         true
     }
 
-    /// Takes the pages that were stored out of this process, whose memory they count as. They stay the file's, in the system's cache.
-    #[cold]
-    fn let_go_before(&mut self, offset: usize) {
-        let end = offset / BEHIND_BYTES * BEHIND_BYTES;
-        // Elsewhere the same advice may mean that what was stored is not needed.
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        // SAFETY: for a shared map of a file the call loses nothing: the pages are the file's, and a later access finds them again. No reference to them
-        // exists. The range ends before `offset`, so inside the map.
-        let _ = unsafe {
-            self.map.unchecked_advise_range(
-                memmap2::UncheckedAdvice::DontNeed,
-                self.let_go,
-                end - self.let_go,
-            )
-        };
-        // Should the system refuse, they stay until the map is dropped.
-        self.let_go = end;
+    /// Takes the pages that were stored out of this process, whose memory they count as, and if asked to has those made that come next. What was stored
+    /// stays the file's, in the system's cache. The mapping ends when neither a chore nor this holds it.
+    pub(super) fn chore(&mut self, prepares: bool) -> Chore {
+        let (map, begin, end) = (Arc::clone(&self.map), self.let_go, self.stored / ALIGN_BYTES * ALIGN_BYTES);
+        self.let_go = end.max(begin);
+        let ahead = if prepares { (end + AHEAD_BYTES).min(map.len()) } else { end };
+        Chore::new(move || {
+            for part in (begin..end).step_by(PART_BYTES) {
+                let_go(&map, part, PART_BYTES.min(end - part));
+            }
+            for part in (end..ahead).step_by(PART_BYTES) {
+                prepare(&map, part, PART_BYTES.min(ahead - part));
+            }
+        })
     }
 
     /// Hands stored bytes to the file where syncing the file does not see them.
@@ -85,6 +91,25 @@ impl Map {
         // Linux finds the dirty pages of a map when it syncs the file; POSIX promises that for msync only.
         if cfg!(any(target_os = "linux", target_os = "android")) { Ok(()) } else { self.map.flush() }
     }
+}
+
+/// Should the system refuse, the pages stay until the mapping ends.
+fn let_go(map: &MmapRaw, begin: usize, bytes: usize) {
+    // Elsewhere the same advice may mean that what was stored is not needed.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // SAFETY: for a shared map of a file the call loses nothing: the pages are the file's, and a later access finds them again, as does one by another thread
+    // meanwhile. No reference to them exists. `chore`, the only caller, has checked that the range was stored to, so that it is inside the map.
+    let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, begin, bytes) };
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (map, begin, bytes);
+}
+
+/// Has pages made that will be stored to, so that no store waits for its first touch. Should the system refuse, stores do it.
+fn prepare(map: &MmapRaw, begin: usize, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    let _ = map.advise_range(memmap2::Advice::PopulateWrite, begin, bytes);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (map, begin, bytes);
 }
 
 #[cfg(test)]
@@ -139,20 +164,40 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn stored_pages_leave_the_process_and_stay_in_the_file() {
-        const STORES: usize = 5 * BEHIND_BYTES / 1000;
+    fn pages_are_made_ahead_and_once_stored_leave_the_process_and_stay_in_the_file() {
+        const BYTES: usize = 10 << 20;
+        const STORES: usize = BYTES / 1000;
         let file = tempfile::tempfile().unwrap();
-        file.set_len(5 * BEHIND_BYTES as u64).unwrap();
-        let mut map = Map::new(&file, 5 * BEHIND_BYTES as u64).unwrap();
+        file.set_len(BYTES as u64).unwrap();
+        let mut map = Map::new(&file, BYTES as u64).unwrap();
+        let start = format!("{:08x}-", map.map.as_mut_ptr().addr());
+        let resident = || {
+            let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+            let own = maps.split_once(&start).unwrap().1;
+            let line = own.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+        };
+        // A kernel before 5.14 can not make pages ahead.
+        let can_prepare = map.map.advise_range(memmap2::Advice::PopulateWrite, 0, ALIGN_BYTES).is_ok();
+        map.chore(false).run();
+        assert!(resident() <= 2 * ALIGN_BYTES, "{} of {BYTES} though nothing was to be made", resident());
+        map.chore(true).run();
+        assert_eq!(can_prepare, resident() >= AHEAD_BYTES, "{} of {BYTES}", resident());
         let value = |store: usize| [1 + (store % 255) as u8; 1000];
-        assert!((0..STORES).all(|store| map.store(store as u64 * 1000, &value(store))));
+        for first in (0..STORES).step_by(2000) {
+            // By another thread, while stores go on.
+            let chore = map.chore(true);
+            std::thread::scope(|scope| {
+                scope.spawn(|| chore.run());
+                for store in first..STORES.min(first + 2000) {
+                    assert!(map.store(store as u64 * 1000, &value(store)));
+                }
+            });
+        }
+        map.chore(true).run();
         // Behind again, in a page that was let go of.
         assert!(map.store(500, &value(0)[500..]));
-        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let own = maps.split_once(&format!("{:08x}-", map.map.as_mut_ptr().addr())).unwrap().1;
-        let resident = own.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
-        let kib: usize = resident.trim().trim_end_matches(" kB").parse().unwrap();
-        assert!(kib << 10 <= 2 * BEHIND_BYTES, "{kib} KiB of {} in memory", (5 * BEHIND_BYTES) >> 10);
+        assert!(resident() <= 2 * ALIGN_BYTES, "{} of {BYTES}", resident());
         let mut bytes = [0; 1000];
         for store in 0..STORES {
             std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, store as u64 * 1000).unwrap();

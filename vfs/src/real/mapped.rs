@@ -6,7 +6,7 @@
 //! space in place (ext2 to ext4, XFS, tmpfs); on all others the same trait is served by positional writes.
 //!
 //! Invariant *space*: while `map` is `Some`, the file is at least `len` bytes long and all of it is reserved; nothing
-//! here cuts the file before the map is gone. What is left is what no map can promise: when a stranger cuts the file
+//! here cuts the file before `map` is `None`, after which nobody stores (a chore may still hold the mapping, and touches no page of it). What is left is what no map can promise: when a stranger cuts the file
 //! under us, or the disk fails to read a page of a reused file, the system answers a store with SIGBUS.
 
 use super::file::{create, dead};
@@ -16,7 +16,7 @@ use super::map::Map;
 use super::os;
 use super::positional::PositionalFile;
 #[cfg(unix)]
-use crate::Existing;
+use crate::{Chore, Existing};
 use crate::{CreateOptions, Error, MappedFile, Operation, Result};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,9 @@ use std::path::{Path, PathBuf};
 pub(super) struct RealMappedFile {
     #[cfg(unix)]
     map: Option<Map>,
+    /// Whether it was synced since the last chore.
+    #[cfg(unix)]
+    synced: bool,
     file: PositionalFile,
     path: PathBuf,
     len: u64,
@@ -50,6 +53,8 @@ impl RealMappedFile {
             // A refused map (no address space, no maps here) costs speed and nothing else.
             #[cfg(unix)]
             map: if safe { file.with(|f| Map::new(f, len)).ok() } else { None },
+            #[cfg(unix)]
+            synced: false,
             file,
             path: path.to_owned(),
             len,
@@ -107,7 +112,18 @@ impl MappedFile for RealMappedFile {
         stored.map_err(|e| Error::new(Operation::Store, &self.path, e).at(offset))
     }
 
+    #[cfg(unix)]
+    fn chore(&mut self) -> Option<Chore> {
+        let often_synced = std::mem::take(&mut self.synced);
+        // A sync would write what was made ready, and have stores touch it for the first time again.
+        self.map.as_mut().map(|map| map.chore(!often_synced))
+    }
+
     fn sync(&mut self) -> Result<()> {
+        #[cfg(unix)]
+        {
+            self.synced = true;
+        }
         let synced = if self.dead { Err(dead()) } else { self.flush().and_then(|()| self.file.sync_data()) };
         synced.map_err(|e| {
             self.dead = true;
@@ -155,7 +171,8 @@ mod tests {
             let (_reader, writer) = std::io::pipe().unwrap();
             let broken = PositionalFile::new(File::from(OwnedFd::from(writer)));
             let path = PathBuf::from("p");
-            let mut file = RealMappedFile { map: None, file: broken, path, len: 10, dead: false };
+            let mut file =
+                RealMappedFile { map: None, synced: false, file: broken, path, len: 10, dead: false };
             fail(&mut file).unwrap_err();
             // Even when the disk is well again.
             file.file = PositionalFile::new(tempfile::tempfile().unwrap());

@@ -26,6 +26,6 @@ pub struct TriggerOptions {
     /// The most tombstones in a table, in percent of its versions.
     pub tombstone_percent_max: Option<u64>,
     /// Bytes of a table for each read of it in vain, which is what such a read is worth; LevelDB, for disks that seek, has 16 KiB, and the engine's default, for tables in
-    /// memory, is 256 bytes. A hundred reads are borne by any table.
+    /// memory, is 512 bytes. A hundred reads are borne by any table.
     pub vain_read_bytes: Option<u64>,
 }

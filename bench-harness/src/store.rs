@@ -193,6 +193,8 @@ pub struct Settings {
     pub limiter: Option<(&'static str, u64)>,
     /// Hours of the day in which the limiter is lifted.
     pub quiet_hours: Option<QuietHours>,
+    /// How much terrace's threads for compaction yield the processor: their nice value.
+    pub niceness: u8,
     /// In which order terrace's flushes and merges go.
     pub order: BackgroundOrder,
     /// Terrace's keyspaces, over which records are spread evenly.
@@ -210,6 +212,7 @@ impl Settings {
         throttle: "ramp",
         limiter: None,
         quiet_hours: None,
+        niceness: 0,
         order: BackgroundOrder::UrgentFirst,
         keyspaces: 1,
     };

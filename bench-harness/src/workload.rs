@@ -215,7 +215,7 @@ impl Workload {
         self.mix().scan > 0 || self.whole_scan().is_some()
     }
 
-    fn has_background_writer(self) -> bool {
+    pub(crate) fn has_background_writer(self) -> bool {
         self == Self::ReadWhileWriting
     }
 
@@ -302,6 +302,9 @@ pub struct Config {
     pub compressible: f64,
     /// Clients at once.
     pub threads: u32,
+    /// The most that the further thread of `read-while-writing` writes, in records a second. Without it that thread writes as fast as the store lets it, so
+    /// that readers of a store that takes writes faster share their processors with more of them.
+    pub write_rate: Option<u64>,
     /// Of every write, except in `fill-sync`.
     pub durability: Durability,
     /// Records of one batch in `fill-batch` and in unmeasured loads.
@@ -327,6 +330,7 @@ impl Default for Config {
             value_bytes: 100,
             compressible: 0.5,
             threads: 1,
+            write_rate: None,
             durability: Durability::PageCache,
             batch_records: 100,
             memtable_bytes: Settings::STOCK.memtable_bytes,
@@ -368,7 +372,11 @@ impl Config {
 
     /// Checks that the sizes go together in a store that grows to `capacity` records.
     pub(crate) fn go_together(&self, capacity: u64) -> Result<(), BenchError> {
-        let problem = if self.records == 0 || self.threads == 0 || self.batch_records == 0 {
+        let problem = if self.records == 0
+            || self.threads == 0
+            || self.batch_records == 0
+            || self.write_rate == Some(0)
+        {
             "records, threads and batch size must be at least one".to_owned()
         } else if self.records < u64::from(self.threads) {
             "there must be at least one record for each thread".to_owned()

@@ -110,6 +110,8 @@ impl<P: Parts> Builder<P> {
         recovery: RecoveryMode,
         /// See [`Options::background_threads`].
         background_threads: usize,
+        /// See [`Options::background_niceness`].
+        background_niceness: u8,
         /// See [`Options::background_order`].
         background_order: BackgroundOrder,
         /// See [`Options::compaction_rate`].
@@ -192,7 +194,8 @@ impl<P: Parts> Builder<P> {
         self.options.check()?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let executor = self.executor.unwrap_or_else(|| {
-            Arc::new(ThreadPool::new(self.options.background_threads, Arc::clone(&clock)))
+            let Options { background_threads, background_niceness, .. } = self.options;
+            Arc::new(ThreadPool::with_niceness(background_threads, background_niceness, Arc::clone(&clock)))
         });
         if self.limiter.is_some() && self.options.compaction_rate.is_some() {
             let what = "of a limiter and compaction_rate, only one can say how fast compaction goes";

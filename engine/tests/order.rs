@@ -256,3 +256,38 @@ fn jobs_of_a_lane_begin_in_the_order_of_their_coming_and_go_on_to_the_end() {
     let one_by_one = ["first", "second", "third"].map(|name| [name; 3]);
     assert_eq!(done.lock().unwrap().as_slice(), one_by_one.as_flattened());
 }
+
+/// Where a job ran: the nice value of its thread.
+#[cfg(target_os = "linux")]
+fn niceness() -> i32 {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+    // The name of the thread is in brackets and may hold anything; the nice value is the 17th field after it.
+    let fields = stat.rsplit_once(')').unwrap().1;
+    fields.split_ascii_whitespace().nth(16).unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn compaction_yields_the_processor_and_a_flush_does_not() {
+    let own = niceness();
+    let yielding = (own + 7).min(19);
+    let clock = Arc::new(SystemClock::new());
+    let pool = ThreadPool::with_niceness(1, yielding as u8, clock);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    // Each job waits for the other, so that they are on two threads, whichever comes first.
+    for lane in [Lane::Compaction, Lane::Flush] {
+        let told_here = Arc::clone(&seen);
+        let mut told = false;
+        let job = move || {
+            if !std::mem::replace(&mut told, true) {
+                told_here.lock().unwrap().push((lane, niceness()));
+            }
+            if told_here.lock().unwrap().len() == 2 { Step::Done } else { Step::Again }
+        };
+        pool.spawn(lane, Box::new(job));
+        pool.wait(&|| seen.lock().unwrap().iter().any(|&(told, _)| told == lane));
+    }
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort();
+    assert_eq!(seen, [(Lane::Flush, own), (Lane::Compaction, yielding)]);
+}

@@ -76,7 +76,7 @@ use std::sync::Arc;
 pub use error::{Error, Operation, Result};
 pub use fault::{Attempt, Fault, FaultRule, FaultVfs};
 pub use mem::{ChangeKind, CrashFate, MemVfs, PendingChange};
-pub use real::RealVfs;
+pub use real::{RealVfs, set_thread_niceness};
 
 /// How [`Vfs::create`] and [`Vfs::create_mapped`] prepare a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

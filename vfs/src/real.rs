@@ -20,6 +20,8 @@ mod mapped;
 mod os;
 mod positional;
 
+pub use os::set_thread_niceness;
+
 use crate::{
     CreateOptions, DirEntry, Error, FileLock, MappedFile, Operation, ReadFile, Result, Vfs, WriteFile,
 };

@@ -99,6 +99,7 @@ impl Options {
                 "value" => config.value_bytes = parser.value()?.parse()?,
                 "compressible" => config.compressible = parser.value()?.parse()?,
                 "threads" => config.threads = parser.value()?.parse()?,
+                "write-rate" => config.write_rate = Some(parser.value()?.parse()?),
                 "batch" => config.batch_records = parser.value()?.parse()?,
                 "seed" => {
                     config.load_seed = parser.value()?.parse()?;
@@ -113,6 +114,7 @@ impl Options {
                 "throttle" => options.settings.throttle = parser.value()?.parse_with(throttle)?,
                 "limiter" => options.settings.limiter = Some(parser.value()?.parse_with(limiter)?),
                 "quiet-hours" => options.settings.quiet_hours = Some(parser.value()?.parse_with(hours)?),
+                "nice" => options.settings.niceness = parser.value()?.parse()?,
                 "order" => options.settings.order = parser.value()?.parse_with(order)?,
                 "keyspaces" => options.settings.keyspaces = parser.value()?.parse_with(keyspaces)?,
                 "data-mb" => options.data_bytes = megabytes(parser.value()?.parse()?)?,
@@ -176,6 +178,9 @@ impl Options {
         add("value", value_bytes);
         add("compressible", compressible);
         add("threads", threads);
+        if let Some(rate) = self.config.write_rate {
+            add("write-rate", &rate);
+        }
         add("batch", &self.config.batch_records);
         add("log-mb", &(self.config.log_bytes / MEGABYTE));
         add("durability", &self.config.durability.name());
@@ -192,6 +197,7 @@ impl Options {
         if let Some(QuietHours { from, until }) = self.settings.quiet_hours {
             add("quiet-hours", &format!("{from}-{until}"));
         }
+        add("nice", &self.settings.niceness);
         add("order", &self.settings.order.name());
         add("keyspaces", &self.settings.keyspaces);
         if let Some(dir) = &self.dir {
@@ -291,6 +297,8 @@ What to run:
   --warm               before a workload that reads, and outside of all figures, each record is read once, and if the workload scans
                        the whole store is gone through once; without it, it begins with what the cache holds after a load, or after
                        the workload before
+  --write-rate N       the most records a second that the further thread of read-while-writing writes (no limit, so that a store that takes
+                       writes faster is read beside more of them)
   --batch N            records of one batch in loads and fill-batch (100)
   --durability NAME    none, page-cache (default), synced
   --log-mb N           megabytes of records before the kill in open-after-kill (32). They are replayed as far as they are in no table
@@ -315,6 +323,7 @@ Terrace's own:
   --throttle NAME      what writers pay while compaction is behind: ramp (default), plain, priced
   --limiter NAME[:MB]  how fast compaction may go, in megabytes a second (100): rising, steady, adaptive, courteous (default: no limit)
   --quiet-hours FROM-UNTIL  hours of the day, UTC, in which the limiter is lifted, as 22-6
+  --nice N             nice value of the threads for compaction, 0 (default) to 19: how much they yield the processor
   --order NAME         of flushes and merges when there are more than threads: urgent-first (default), flushes-first, plain
   --keyspaces N        over which records are spread evenly, each with a memtable and a tree of its own (1)
 
@@ -405,6 +414,8 @@ pub(crate) mod tests {
             "steady:5",
             "--quiet-hours",
             "22-6",
+            "--nice",
+            "3",
             "--order",
             "plain",
             "--keyspaces",

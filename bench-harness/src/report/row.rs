@@ -177,6 +177,7 @@ impl Provenance {
         if let Some(QuietHours { from, until }) = self.settings.quiet_hours {
             row.label("quiet_hours", "quiet hours", format!("{from}-{until}"));
         }
+        row.label_count("niceness", "niceness", u64::from(self.settings.niceness));
         row.label("order", "order of work", self.settings.order.name());
         row.label_count("keyspaces", "keyspaces", self.settings.keyspaces as u64);
         row.field("processor", self.machine.processor.as_str());
@@ -196,6 +197,9 @@ impl Provenance {
         row.label_count("load_seed", "load seed", config.load_seed);
         row.label_count("run_seed", "run seed", config.run_seed);
         row.field("batch_records", config.batch_records);
+        if let Some(rate) = config.write_rate.filter(|_| workload.has_background_writer()) {
+            row.label_count("write_rate", "write rate", rate);
+        }
         row.label_value("warm", outcome.warm, "warm", if outcome.warm { "yes" } else { "no" });
         self.end(&mut row);
         measured(&mut row, outcome);

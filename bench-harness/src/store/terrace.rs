@@ -113,6 +113,7 @@ impl<M: MemTable, C: BlockCache> StoreFactory for TerraceFactory<M, C> {
             filter: self.filter.map(|id| FilterOptions { id, bits_per_key }),
             log: self.log,
             background_threads: settings.background_threads,
+            background_niceness: settings.niceness,
             background_order: settings.order,
             compression: [vec![Compression::None; settings.uncompressed_levels], vec![self.compression]]
                 .concat(),

@@ -495,8 +495,20 @@ impl Shared<'_> {
         let mut client = client(session, self.store, &rank_of, self.plan.durability, Writers::Others);
         let mut rng = Rng::new(session.config.run_seed, u64::MAX);
         let mut ops = 0;
+        let at_once =
+            session.config.write_rate.map_or(BACKGROUND_OPS, |rate| (rate / 1000).clamp(1, BACKGROUND_OPS));
+        let start = meter::now();
         while !self.stop.load(Ordering::Acquire) {
-            for _ in 0..BACKGROUND_OPS {
+            if let Some(rate) = session.config.write_rate {
+                // What a slow store left undone is made up for as soon as it can be: the clients of a service do not go away.
+                let due = Duration::from_secs_f64(ops as f64 / rate as f64);
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a client waits for its own time and not the database's"
+                )]
+                std::thread::sleep(due.saturating_sub(start.elapsed()));
+            }
+            for _ in 0..at_once {
                 client.prepare(Op::Update(session.rank_of(rng.below(session.config.records))));
             }
             let done = client.perform().and_then(|_| client.check(|_| ops += 1));

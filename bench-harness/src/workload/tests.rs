@@ -379,6 +379,19 @@ fn honest_runs_do_not_depend_on_whether_other_threads_write() {
 }
 
 #[test]
+fn the_writer_beside_readers_keeps_to_its_rate() {
+    let config = Config { write_rate: Some(20_000), ..config(1) };
+    // Until the clients are done some hundreds of records are due at least; without a limit a map takes a thousand times as many.
+    let config = Config { ops: 100_000, ..config };
+    let outcome =
+        run_on(&MemoryStore::default(), Workload::ReadWhileWriting, &config).expect("a map does not lie");
+    let due = outcome.elapsed.as_secs_f64() * 20_000.0;
+    let written = outcome.background_ops as f64;
+    assert!(written > 0.0, "the writer wrote");
+    assert!(written <= 2.0 * due + 2000.0, "{written} written where {due} were due");
+}
+
+#[test]
 fn mixes_have_the_shares_that_ycsb_gives_them() {
     let spread = Shuffle::new(1000, 1);
     let zipf = Zipf::new(1000, Zipf::THETA);

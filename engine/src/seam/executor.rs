@@ -10,6 +10,7 @@ use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
+use terrace_vfs::set_thread_niceness;
 
 use super::clock::Clock;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -136,6 +137,13 @@ impl ThreadPool {
     /// A pool of `threads` threads (at least one), and one more for flushes alone.
     #[must_use]
     pub fn new(threads: usize, clock: Arc<dyn Clock>) -> Self {
+        Self::with_niceness(threads, 0, clock)
+    }
+
+    /// As [`ThreadPool::new`], with this nice value (0 to 19) for all threads but the one for flushes, which writers wait for. Those threads take a flush only
+    /// when there is nothing else to do. On systems where threads have no nice value of their own it changes nothing.
+    #[must_use]
+    pub fn with_niceness(threads: usize, niceness: u8, clock: Arc<dyn Clock>) -> Self {
         let pool = Arc::new(Pool {
             queues: Mutex::default(),
             work: Condvar::new(),
@@ -143,20 +151,32 @@ impl ThreadPool {
             changed: Condvar::new(),
             clock,
         });
-        let handles = (0..=threads.max(1)).map(|number| start_worker(&pool, number)).collect();
+        let handles = (0..=threads.max(1)).map(|number| start_worker(&pool, number, niceness)).collect();
         ThreadPool { pool, threads: Mutex::new(handles) }
     }
 }
 
 #[cfg_attr(not(shuttle), expect(clippy::disallowed_methods, reason = "this is the seam for threads"))]
-fn start_worker(pool: &Arc<Pool>, number: usize) -> JoinHandle<()> {
+fn start_worker(pool: &Arc<Pool>, number: usize, niceness: u8) -> JoinHandle<()> {
     const ALL: &[Lane] = &[Lane::Flush, Lane::Level0, Lane::Compaction, Lane::Maintenance];
+    const FLUSH_LAST: &[Lane] = &[Lane::Level0, Lane::Compaction, Lane::Flush, Lane::Maintenance];
     const FLUSH_ONLY: &[Lane] = &[Lane::Flush, Lane::Maintenance];
     let pool = Arc::clone(pool);
-    let lanes = if number == 0 { FLUSH_ONLY } else { ALL };
     thread::Builder::new()
         .name(format!("terrace-{number}"))
-        .spawn(move || work(&pool, lanes))
+        .spawn(move || {
+            let yields = number > 0 && niceness > 0 && set_thread_niceness(niceness).is_ok();
+            work(
+                &pool,
+                if number == 0 {
+                    FLUSH_ONLY
+                } else if yields {
+                    FLUSH_LAST
+                } else {
+                    ALL
+                },
+            );
+        })
         .expect("a background thread can be started")
 }
 

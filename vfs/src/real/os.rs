@@ -1,17 +1,27 @@
-//! The calls that differ from system to system: reserving space, read-ahead, writing out ahead of a sync, syncing a folder.
+//! The calls that differ from system to system: reserving space, read-ahead, writing out ahead of a sync, syncing a folder, and the priority of a thread.
 //!
 //! Each has a portable fallback, so that only speed and the reservation are lost elsewhere.
 #![cfg_attr(
     any(target_os = "linux", target_os = "android"),
     expect(
         unsafe_code,
-        reason = "fallocate, posix_fadvise, sync_file_range and fstatfs have no safe wrapper in std"
+        reason = "fallocate, posix_fadvise, sync_file_range, fstatfs and setpriority have no safe wrapper in std"
     )
 )]
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
+
+/// Lets the calling thread yield the processor to others from now on: its nice value, from 0 (as others) to 19 (hardly anything while others want
+/// it; each step is some 20 % less of a processor that is fought over). It can not be taken back without a privilege.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::Unsupported`] on systems where threads have no nice value of their own (all but Linux and Android), or what the system says.
+pub fn set_thread_niceness(niceness: u8) -> io::Result<()> {
+    system::set_niceness(niceness)
+}
 
 /// What came of asking for space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +149,13 @@ mod system {
         // SAFETY: the descriptor is open for as long as `file` is borrowed; the call touches no memory.
         unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
     }
+
+    /// On Linux a nice value is a thread's and not a process's, whatever POSIX says; 0 is the calling thread.
+    pub(in super::super) fn set_niceness(niceness: u8) -> io::Result<()> {
+        // SAFETY: the call touches no memory.
+        let code = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, libc::c_int::from(niceness)) };
+        if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -157,4 +174,8 @@ mod system {
     pub(in super::super) fn will_read(_file: &File, _offset: u64, _len: u64) {}
 
     pub(in super::super) fn begin_sync(_file: &File, _offset: u64, _len: u64) {}
+
+    pub(in super::super) fn set_niceness(_niceness: u8) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }

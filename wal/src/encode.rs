@@ -1,5 +1,6 @@
 //! What every writer does to a record before it stores it: measure, checksum, head.
 
+use crate::checksum::crc32c;
 use crate::record::{FORMAT_VERSION, Header, MAGIC, RecordKind, halves};
 use crate::{Error, FILE_HEADER_BYTES, RECORD_BYTES_MAX, RECORD_HEADER_BYTES, Result};
 
@@ -62,7 +63,7 @@ impl RecordEncoder {
         payload[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
         payload[12..20].copy_from_slice(&self.number.to_le_bytes());
         let kind = if recycled { RecordKind::RecycledFileHeader } else { RecordKind::FileHeader };
-        head.copy_from_slice(&self.header(0, 0, kind, payload.len(), crc32c::crc32c(payload)));
+        head.copy_from_slice(&self.header(0, 0, kind, payload.len(), crc32c(payload)));
         record
     }
 

@@ -72,12 +72,13 @@
 //! Mohan et al., "ARIES" (TODS 1992) for the log; Pillai et al., "All File Systems Are Not Created Equal" (OSDI 2014) for what a
 //! power cut leaves of un-synced writes; Rebello et al., "Can Applications Recover from fsync Failures?" (ATC 2020) for why
 //! a failed sync is final.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(any(feature = "buffered", feature = "mapped", feature = "null"))]
 mod any;
 #[cfg(feature = "buffered")]
 mod buffered;
+mod checksum;
 #[cfg(any(feature = "buffered", feature = "mapped"))]
 mod create;
 mod dump;

@@ -23,6 +23,7 @@
 //! * *dead is final*: `file` is `None` after any error, and only then.
 //! * *beginning last*: a record's header is stored with or after its payload.
 
+use crate::checksum::crc32c;
 use crate::create::prepare_file;
 use crate::record::HEADER_BYTES;
 use crate::{CreateLog, Error, LogWriter, RecordEncoder, Result};
@@ -47,7 +48,7 @@ pub struct MappedLog {
     path: PathBuf,
     encoder: RecordEncoder,
     /// The beginning of a record, while it is put together.
-    beginning: Vec<u8>,
+    beginning: Box<[u8; TOGETHER_BYTES]>,
     /// By how much the file grows.
     reserve_bytes: u64,
     /// Length of the mapping.
@@ -87,7 +88,7 @@ impl MappedLog {
         for part in parts {
             let rest = &part[skip.min(part.len())..];
             skip -= part.len() - rest.len();
-            crc = crc32c::crc32c_append(crc, rest);
+            crc = ::crc32c::crc32c_append(crc, rest);
             self.with_file(|file| file.store(at, rest))?;
             at += rest.len() as u64;
         }
@@ -143,7 +144,7 @@ impl LogWriter for MappedLog {
             vfs: Arc::clone(vfs),
             path: path.to_owned(),
             encoder,
-            beginning: Vec::with_capacity(TOGETHER_BYTES),
+            beginning: Box::new([0; TOGETHER_BYTES]),
             reserve_bytes,
             mapped: reserve_bytes,
             len: first.len() as u64,
@@ -164,14 +165,14 @@ impl LogWriter for MappedLog {
         if end > self.mapped {
             self.grow(end)?;
         }
-        self.beginning.clear();
-        self.beginning.extend_from_slice(&[0; HEADER_BYTES]);
+        let mut filled = HEADER_BYTES;
         for part in parts {
-            let room = TOGETHER_BYTES - self.beginning.len();
-            self.beginning.extend_from_slice(&part[..part.len().min(room)]);
+            let end = (filled + part.len()).min(TOGETHER_BYTES);
+            self.beginning[filled..end].copy_from_slice(&part[..end - filled]);
+            filled = end;
         }
-        // Over the whole beginning at once: a checksum's start and end cost as much as 50 bytes of its middle.
-        let mut crc = crc32c::crc32c(&self.beginning[HEADER_BYTES..]);
+        // Over the whole beginning at once: a checksum's start and end take as long as some of its middle.
+        let mut crc = crc32c(&self.beginning[HEADER_BYTES..filled]);
         if HEADER_BYTES + payload > TOGETHER_BYTES {
             crc = self.store_rest(parts, offset, crc)?;
         }
@@ -181,7 +182,7 @@ impl LogWriter for MappedLog {
             return Err(self.dead());
         };
         // Last: see *beginning last*.
-        let stored = file.store(offset, &self.beginning);
+        let stored = file.store(offset, &self.beginning[..filled]);
         if stored.is_err() {
             self.file = None;
         }

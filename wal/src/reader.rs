@@ -11,6 +11,7 @@
 //!   whole, which bounds salvage to O(file);
 //! * *an error stays*: after corruption every later `next` gives the same error.
 
+use crate::checksum::crc32c;
 use crate::judge::{Place, Problem, Rot, examine_header, rot_in_header, rot_in_payload};
 use crate::record::{FORMAT_VERSION, FileHeader, HEADER_BYTES, Header, RecordKind};
 use crate::survey::{Survey, next_header, survey};
@@ -221,7 +222,7 @@ impl LogReader {
         // In one request with the header, so that both are in the window.
         let record = self.window.read(offset, HEADER_BYTES + payload_bytes)?;
         let payload = &record[HEADER_BYTES..];
-        if crc32c::crc32c(payload) != header.payload_crc {
+        if crc32c(payload) != header.payload_crc {
             self.report.recycled |= header.kind == RecordKind::RecycledFileHeader;
             if is_torn_file_header(payload, &header, self.number) {
                 return Ok(Ok(header));
@@ -369,7 +370,7 @@ fn is_torn_file_header(payload: &[u8], header: &Header, number: u64) -> bool {
     header.kind.is_file_header()
         && payload.len() == whole.len()
         && payload[..written] == whole[..written]
-        && header.payload_crc == crc32c::crc32c(whole)
+        && header.payload_crc == crc32c(whole)
 }
 
 fn describe(problem: &Problem, rot: Option<Rot>) -> String {

@@ -26,6 +26,7 @@
 
 use crate::FILE_HEADER_BYTES;
 pub(crate) use crate::RECORD_HEADER_BYTES as HEADER_BYTES;
+use crate::checksum::crc32c;
 
 /// The version of this format.
 pub(crate) const FORMAT_VERSION: u32 = 1;
@@ -171,7 +172,7 @@ pub(crate) fn header_crc(bytes: &[u8; HEADER_BYTES], offset: u64, number_high: u
     checked.0[0..8].copy_from_slice(&offset.to_le_bytes());
     checked.0[8..12].copy_from_slice(&number_high.to_le_bytes());
     checked.0[12..32].copy_from_slice(&bytes[4..24]);
-    crc32c::crc32c(&checked.0)
+    crc32c(&checked.0)
 }
 
 /// The halves of a log's number: the low one is stored in each header, the high one only checked.

@@ -101,23 +101,32 @@ impl WriteBatch {
             return self;
         }
         let grown = self.bytes.len() + key.len() + value.len() + OP_HEADER_BYTES_MAX;
-        let fits = check_sizes(key, value)
-            .and_then(|()| check_limit("batch", grown, BATCH_BYTES_MAX))
-            .and_then(|()| check_limit("batch", self.count as usize, u32::MAX as usize - 1));
-        if let Err(error) = fits {
-            self.refused = Some(error);
+        let fits = key.len() <= KEY_BYTES_MAX
+            && value.len() <= VALUE_BYTES_MAX
+            && grown <= BATCH_BYTES_MAX
+            && self.count < u32::MAX;
+        if !fits {
+            self.refused = refusal(key, value, grown, self.count);
             return self;
         }
-        let mut header = OpHeader::default();
-        header.encode(keyspace, kind, key.len());
-        self.bytes.extend_from_slice(header.as_slice());
+        // Once for all that follows.
+        self.bytes.reserve(key.len() + value.len() + OP_HEADER_BYTES_MAX);
+        if let (number @ ..0x80, len @ ..0x80) = (keyspace.0, key.len()) {
+            self.bytes.extend_from_slice(&[kind as u8, number as u8, len as u8]);
+        } else {
+            self.bytes.push(kind as u8);
+            put_varint(&mut self.bytes, u64::from(keyspace.0));
+            put_varint(&mut self.bytes, key.len() as u64);
+        }
         self.bytes.extend_from_slice(key);
         if kind == Kind::Put {
             put_varint(&mut self.bytes, value.len() as u64);
             self.bytes.extend_from_slice(value);
         }
         self.count += 1;
-        if let Err(at) = self.keyspaces.binary_search(&keyspace) {
+        if self.keyspaces.last() != Some(&keyspace)
+            && let Err(at) = self.keyspaces.binary_search(&keyspace)
+        {
             self.keyspaces.insert(at, keyspace);
         }
         self
@@ -136,12 +145,22 @@ pub(crate) fn check_sizes(key: &[u8], value: &[u8]) -> Result<()> {
     check_limit("value", value.len(), VALUE_BYTES_MAX)
 }
 
+/// Why a write does not fit into a batch.
+#[cold]
+fn refusal(key: &[u8], value: &[u8], batch_bytes: usize, count: u32) -> Option<Error> {
+    check_sizes(key, value)
+        .and_then(|()| check_limit("batch", batch_bytes, BATCH_BYTES_MAX))
+        .and_then(|()| check_limit("batch", count as usize, u32::MAX as usize - 1))
+        .err()
+}
+
+#[inline]
 fn check_limit(what: &'static str, bytes: usize, limit_bytes: usize) -> Result<()> {
     if bytes > limit_bytes { Err(Error::TooLarge { what, bytes, limit_bytes }) } else { Ok(()) }
 }
 
 /// Kind, keyspace and key length at their longest, and a value length.
-const OP_HEADER_BYTES_MAX: usize = 1 + 5 + 5 + 5;
+pub(crate) const OP_HEADER_BYTES_MAX: usize = 1 + 5 + 5 + 5;
 
 /// The bytes before a key, on the stack.
 #[derive(Clone, Copy, Default)]
@@ -151,6 +170,7 @@ pub(crate) struct OpHeader {
 }
 
 impl OpHeader {
+    #[inline]
     pub(crate) fn encode(&mut self, keyspace: KeyspaceId, kind: Kind, key_len: usize) {
         self.bytes[0] = kind as u8;
         self.len = 1;
@@ -158,6 +178,7 @@ impl OpHeader {
         self.varint(key_len as u64);
     }
 
+    #[inline]
     pub(crate) fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes[self.len] = value as u8 | 0x80;
@@ -168,6 +189,13 @@ impl OpHeader {
         self.len += 1;
     }
 
+    /// With what follows it on the stack: how many bytes it has is then known to the compiler.
+    #[inline]
+    pub(crate) fn padded(&self) -> &[u8; OP_HEADER_BYTES_MAX] {
+        &self.bytes
+    }
+
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
@@ -224,6 +252,7 @@ impl<'a> OpReader<'a> {
     }
 
     /// The next operation; `None` at the end.
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<Op<'a>>, &'static str> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -241,6 +270,7 @@ impl<'a> OpReader<'a> {
     }
 }
 
+#[inline]
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -249,7 +279,19 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+#[inline]
 pub(crate) fn take_varint(rest: &mut &[u8]) -> Option<u64> {
+    match rest {
+        [byte @ ..0x80, tail @ ..] => {
+            let value = u64::from(*byte);
+            *rest = tail;
+            Some(value)
+        }
+        _ => take_long_varint(rest),
+    }
+}
+
+fn take_long_varint(rest: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let (&byte, tail) = rest.split_first()?;
@@ -265,6 +307,7 @@ pub(crate) fn take_varint(rest: &mut &[u8]) -> Option<u64> {
     None
 }
 
+#[inline]
 pub(crate) fn take_prefixed<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let len = usize::try_from(take_varint(rest)?).ok()?;
     let (head, tail) = rest.split_at_checked(len)?;

@@ -327,6 +327,7 @@ impl<P: Parts> Shared<P> {
         version.tables().for_each(|table| table.retire());
         self.trash.replace_marker(&self.dir, marker);
         drop(manifest);
+        self.commit.forget_recent();
         self.share_memory();
         self.throttle.update(self);
         Ok(())

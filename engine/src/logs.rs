@@ -207,6 +207,7 @@ pub(crate) mod payload {
     pub(crate) const BATCH_HEAD_BYTES: usize = 16;
 
     /// The head of every payload: its kind, the last logged sequence number before it, and the last one known to be durable.
+    #[inline]
     pub(crate) fn head(kind: u8, previous: SeqNo, durable: SeqNo) -> [u8; HEAD_BYTES] {
         let mut head = [kind; HEAD_BYTES];
         head[1..9].copy_from_slice(&previous.get().to_le_bytes());
@@ -214,6 +215,7 @@ pub(crate) mod payload {
         head
     }
 
+    #[inline]
     pub(crate) fn batch_head(first: SeqNo, count: u32, bytes: usize) -> [u8; BATCH_HEAD_BYTES] {
         let mut head = [0; BATCH_HEAD_BYTES];
         head[..8].copy_from_slice(&first.get().to_le_bytes());

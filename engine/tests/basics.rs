@@ -141,6 +141,19 @@ fn batch_spans_keyspaces_and_survives() {
     assert_eq!(users.get("k").unwrap(), None);
 }
 
+/// Also when the write before went into the same keyspace, whose memtable is at hand then.
+#[test]
+fn a_batch_does_not_go_into_a_removed_keyspace() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = small(dir.path()).open().unwrap();
+    let users = db.keyspace("users").unwrap();
+    let mut batch = WriteBatch::new();
+    batch.put_in(&users, "k", "v");
+    db.write(&batch).unwrap();
+    db.remove_keyspace("users").unwrap();
+    assert!(matches!(db.write(&batch), Err(Error::KeyspaceRemoved(_))));
+}
+
 #[test]
 fn many_writers_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();

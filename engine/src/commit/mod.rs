@@ -1,6 +1,7 @@
 //! The commit: how writes get a place in the order, become durable, and become visible.
 //!
-//! 1. *Join.* The first writer to come leads; those who come while it works wait in a queue and form the next group.
+//! 1. *Join.* The first writer to come leads, which takes it one atomic operation when nobody waits (`queue.rs`, [`Turn`]); those who come while it works wait
+//!    in a queue and form the next group.
 //! 2. *Log.* The leader gives the group its sequence numbers and appends it to the log as one record, handed to the system or synced once for all.
 //! 3. *Insert.* A small group is inserted into the memtables by its leader. Of a larger one every writer inserts its own batch, in parallel, after the lead has
 //!    passed on.
@@ -8,7 +9,7 @@
 //! 5. *Serve.* The leader of a small group then commits the groups of those who have come meanwhile. When nobody waits any more, or after some groups, it
 //!    lets go of the lead, and whoever comes first takes it: a writer on its way, or the one that waits longest, who is told.
 //!
-//! A write that comes alone does all this in one go, without allocation. The log is synced before anything is inserted, so a
+//! A write that comes alone does all this in one go (`alone.rs`), without allocation. The log is synced before anything is inserted, so a
 //! failed sync is never visible to a reader.
 //!
 //! That one thread does the work of several is flat combining (Hendler, Incze, Shavit, Tzafrir: Flat combining and the synchronization-parallelism tradeoff, 2010). The
@@ -19,6 +20,7 @@
 //! below those of all later groups, so it is complete once that number is visible. `log-before-memtable`: a memtable names
 //! a log (`first_log`) before that log can be ended.
 
+mod alone;
 mod publish;
 mod queue;
 mod record;
@@ -39,7 +41,7 @@ use crate::version::Mem;
 use crate::{Error, Parts, Result, WriteOptions};
 
 use publish::{Group, Publishing};
-use queue::{Followers, Leading, Lookers, Outcome, Queue, Request, Requests, Seen};
+use queue::{Followers, Leading, LeadingAlone, Lookers, Outcome, Queue, Request, Requests, Seen, Turn};
 use record::{append_group, encoded};
 
 /// A group takes no more followers above this, so that the first of them does not wait for the last.
@@ -68,6 +70,8 @@ struct Lead<P: Parts> {
     active: ActiveLog,
     /// User bytes since the memory of all memtables was last added up.
     unchecked_bytes: usize,
+    /// Where the last write that came alone went. It is the active memtable of that keyspace, which is not removed: whoever changes that empties this.
+    recent: Option<(KeyspaceId, Arc<Mem<P>>)>,
     closed: bool,
 }
 
@@ -99,8 +103,20 @@ struct Place<P: Parts> {
     mems: Mems<P>,
 }
 
+impl<P: Parts> Place<P> {
+    /// Notes in the memtables that this log holds something of them.
+    fn name_log(&self, number: u64) {
+        self.mems.each(|mem| {
+            if mem.first_log.load(Ordering::Relaxed) == u64::MAX {
+                mem.first_log.store(number, Ordering::Release);
+            }
+        });
+    }
+}
+
 /// The commit of a database.
 pub(crate) struct Commit<P: Parts> {
+    turn: Turn,
     queue: Mutex<Queue<P>>,
     lead: Mutex<Lead<P>>,
     publishing: Mutex<Publishing>,
@@ -129,9 +145,11 @@ impl<P: Parts> Commit<P> {
             durable: last_logged,
             active,
             unchecked_bytes: 0,
+            recent: None,
             closed: false,
         };
         Commit {
+            turn: Turn::new(),
             queue: Mutex::new(Queue::new()),
             lead: Mutex::new(lead),
             publishing: Mutex::default(),
@@ -152,7 +170,13 @@ impl<P: Parts> Commit<P> {
     pub(crate) fn take_log(&self) -> Option<(u64, P::Log)> {
         let mut lead = locked(&self.lead);
         lead.closed = true;
+        lead.recent = None;
         lead.log.take().map(|log| (lead.active.number, log))
+    }
+
+    /// A keyspace was removed.
+    pub(crate) fn forget_recent(&self) {
+        locked(&self.lead).recent = None;
     }
 
     pub(crate) fn active_log_bytes(&self) -> u64 {
@@ -203,17 +227,19 @@ impl<P: Parts> Shared<P> {
 
     /// Commits `ops` with a group, as its leader or behind one.
     fn join(self: &Arc<Self>, ops: Ops<'_>, durability: Durability) -> Result<()> {
-        let mut queue = locked(&self.commit.queue);
-        if !queue.led {
-            let followers = queue.lead(ops.bytes());
-            drop(queue);
-            return self.lead(ops, durability, followers);
+        let turn = &self.commit.turn;
+        if turn.take() {
+            return self.lead_alone(ops, durability);
         }
-        drop(queue);
+        if !turn.is_led() {
+            let followers = locked(&self.commit.queue).lead(turn, ops.bytes());
+            if let Some(followers) = followers {
+                return self.lead(ops, durability, followers);
+            }
+        }
         let request = self.commit.requests.make(ops, durability);
         let mut queue = locked(&self.commit.queue);
-        if !queue.led {
-            let followers = queue.lead(ops.bytes());
+        if let Some(followers) = queue.lead(turn, ops.bytes()) {
             drop(queue);
             self.commit.requests.keep(request);
             return self.lead(ops, durability, followers);
@@ -227,14 +253,12 @@ impl<P: Parts> Shared<P> {
 
     fn follow(self: &Arc<Self>, request: &Arc<Request<P>>) -> Result<()> {
         while let Seen::MayLead = request.wait(&self.commit.lookers) {
-            let mut queue = locked(&self.commit.queue);
+            let followers = locked(&self.commit.queue).lead_waiting(&self.commit.turn, request);
             // Whoever came by first leads, and may have taken this request along.
-            if queue.led || !queue.withdraw(request) {
+            let Some(followers) = followers else {
                 request.wait_on();
                 continue;
-            }
-            let followers = queue.lead(request.bytes.len());
-            drop(queue);
+            };
             return self.lead(request.ops(), request.durability, followers);
         }
         match request.take_outcome() {
@@ -248,22 +272,33 @@ impl<P: Parts> Shared<P> {
         }
     }
 
+    /// Commits `ops`, for which nobody was waited, and then the groups of those who have come meanwhile.
+    fn lead_alone(self: &Arc<Self>, ops: Ops<'_>, durability: Durability) -> Result<()> {
+        let leading = LeadingAlone(self);
+        let mut lead = locked(&self.commit.lead);
+        let placed = self.commit_alone(&mut lead, ops, durability)?;
+        let announced = placed.map(|place| (place, self.announce(lead.next_seqno - 1, 1)));
+        drop(lead);
+        let leading = leading.let_go();
+        if let Some((place, group)) = announced {
+            drop(leading);
+            let inserted = self.insert(&place, ops);
+            return self.publish(&group, inserted);
+        }
+        if let Some(leading) = leading {
+            self.lead_those_who_came(leading);
+        }
+        Ok(())
+    }
+
     /// Commits the group of `ops` and its followers, and then the groups of those who have come meanwhile.
     fn lead(self: &Arc<Self>, ops: Ops<'_>, durability: Durability, followers: Followers<P>) -> Result<()> {
         let mut leading = Leading::new(self, followers);
         let mut lead = locked(&self.commit.lead);
         let own = if leading.followers.0.is_empty() {
-            let mut alone = [Member::new(ops, durability)];
-            self.guarded(|| self.commit_group(&mut lead, &mut alone))?;
-            let [Member { place, outcome, .. }] = alone;
-            match place {
-                Some(place) if self.inserts_at_once(1, ops.bytes()) => {
-                    self.insert(&place, ops)?;
-                    self.show(&lead);
-                    Outcome::Visible
-                }
+            match self.commit_alone(&mut lead, ops, durability)? {
                 Some(place) => Outcome::Insert(place, self.announce(lead.next_seqno - 1, 1)),
-                None => outcome,
+                None => Outcome::Visible,
             }
         } else {
             let (mut buffer, keyspaces) = (Vec::new(), ops.keyspaces().to_vec());
@@ -358,14 +393,15 @@ impl<P: Parts> Shared<P> {
 
     /// Gives every member its place in the order and in the memtables, and puts the group into the log.
     fn commit_group(self: &Arc<Self>, lead: &mut Lead<P>, members: &mut [Member<'_, P>]) -> Result<()> {
-        self.check_writable()?;
-        if lead.closed {
-            return Err(Error::Closed);
+        self.check_leading(lead)?;
+        for member in members.iter() {
+            lead.unchecked_bytes += member.ops.bytes();
+            self.seal_if_full(lead, &member.ops)?;
         }
-        let mut only = self.make_room(lead, members)?;
+        self.check_limits(lead)?;
         let mut next = lead.next_seqno;
         for member in members.iter_mut() {
-            let mems = match only.take().map_or_else(|| self.mems_of(&member.ops), Ok) {
+            let mems = match self.mems_of(&member.ops) {
                 Ok(mems) => mems,
                 Err(error) => {
                     member.outcome = Outcome::Failed(error);
@@ -380,12 +416,22 @@ impl<P: Parts> Shared<P> {
             member.place = Some(Place { first, mems });
         }
         lead.next_seqno = next;
-        let result = self.log_group(lead, members);
+        let logged = self.log_group(lead, members);
+        self.after_log(lead, members.len(), logged)
+    }
+
+    fn check_leading(&self, lead: &Lead<P>) -> Result<()> {
+        self.check_writable()?;
+        if lead.closed { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// A group of so many members is in the log, or could not be put there.
+    fn after_log(self: &Arc<Self>, lead: &mut Lead<P>, members: usize, result: Result<()>) -> Result<()> {
         if let Some(chore) = lead.log.as_mut().and_then(LogWriter::chore) {
             self.want_done(chore);
         }
         bump_locked(&self.counters.groups, 1);
-        self.counters.group_writers.record_locked(members.len() as u64);
+        self.counters.group_writers.record_locked(members as u64);
         result.map_err(|error| self.fail(error))
     }
 
@@ -401,15 +447,16 @@ impl<P: Parts> Shared<P> {
         {
             append_group(log, (lead.last_logged, lead.durable), members.iter().filter(logged))?;
             lead.last_logged = SeqNo::new(last.0.first.get() + u64::from(last.1) - 1);
-            let number = lead.active.number;
             for place in members.iter().filter(logged).filter_map(|member| member.place.as_ref()) {
-                place.mems.each(|mem| {
-                    if mem.first_log.load(Ordering::Relaxed) == u64::MAX {
-                        mem.first_log.store(number, Ordering::Release);
-                    }
-                });
+                place.name_log(lead.active.number);
             }
         }
+        self.hand_over(lead, sync, before)
+    }
+
+    /// Hands the log to the system or syncs it. It had `before` bytes before the group.
+    fn hand_over(&self, lead: &mut Lead<P>, sync: bool, before: u64) -> Result<()> {
+        let Some(log) = &mut lead.log else { return Ok(()) };
         if sync {
             self.logs().sync_all()?;
             log.sync()?;

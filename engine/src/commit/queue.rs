@@ -218,9 +218,49 @@ impl<P: Parts> Requests<P> {
     }
 }
 
+/// Whether somebody leads and whether somebody waits, so that a writer that comes and goes alone needs no lock of the queue.
+///
+/// Invariant *waited*: while nobody holds the queue's lock, [`Turn::WAITED`] is set if anybody waits. With it set, only who holds that lock changes anything here.
+pub(super) struct Turn(AtomicU8);
+
+impl Turn {
+    const LED: u8 = 1;
+    const WAITED: u8 = 2;
+
+    pub(super) fn new() -> Self {
+        Turn(AtomicU8::new(0))
+    }
+
+    /// Takes the lead if nobody has it and nobody waits for it.
+    #[inline]
+    pub(super) fn take(&self) -> bool {
+        self.0.compare_exchange(0, Self::LED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Lets go of the lead unless somebody waits.
+    #[inline]
+    fn let_go(&self) -> bool {
+        self.0.compare_exchange(Self::LED, 0, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
+    pub(super) fn is_led(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & Self::LED != 0
+    }
+
+    /// Says that somebody waits, and whether somebody leads, who will find that out when it wants to let go.
+    fn wait_if_led(&self) -> bool {
+        self.0.fetch_or(Self::WAITED, Ordering::AcqRel) & Self::LED != 0
+    }
+
+    /// For who holds the queue's lock, and leads or has found that nobody does.
+    fn set(&self, led: bool, waited: bool) {
+        let state = (u8::from(led) * Self::LED) | (u8::from(waited) * Self::WAITED);
+        self.0.store(state, Ordering::Release);
+    }
+}
+
 /// Who waits for a leader. While nobody leads, the first of them has been told that it may.
 pub(super) struct Queue<P: Parts> {
-    pub(super) led: bool,
     pub(super) waiting: VecDeque<Arc<Request<P>>>,
     /// For the next leader's followers, so that nobody allocates while others wait for the queue.
     followers: Followers<P>,
@@ -228,22 +268,28 @@ pub(super) struct Queue<P: Parts> {
 
 impl<P: Parts> Queue<P> {
     pub(super) fn new() -> Self {
-        Queue { led: false, waiting: VecDeque::new(), followers: Followers::default() }
+        Queue { waiting: VecDeque::new(), followers: Followers::default() }
     }
 
-    /// Takes the lead for a write of some bytes, with followers.
-    pub(super) fn lead(&mut self, bytes: usize) -> Followers<P> {
-        debug_assert!(!self.led, "one leads at a time");
-        self.led = true;
+    /// Takes the lead for a write of some bytes, with followers. `None` when somebody leads, who then looks at the queue before it lets go.
+    pub(super) fn lead(&mut self, turn: &Turn, bytes: usize) -> Option<Followers<P>> {
+        if turn.wait_if_led() {
+            return None;
+        }
         let mut followers = std::mem::take(&mut self.followers);
         self.take_while(&mut followers, bytes, |_| true);
-        followers
+        turn.set(true, !self.waiting.is_empty());
+        Some(followers)
     }
 
-    /// Takes back a request that waits; false when a leader has taken it.
-    pub(super) fn withdraw(&mut self, request: &Arc<Request<P>>) -> bool {
-        let place = self.waiting.iter().position(|waiting| Arc::ptr_eq(waiting, request));
-        place.and_then(|place| self.waiting.remove(place)).is_some()
+    /// As [`Queue::lead`], for a request that waits here; `None` also when a leader has taken it.
+    pub(super) fn lead_waiting(&mut self, turn: &Turn, request: &Arc<Request<P>>) -> Option<Followers<P>> {
+        let place = self.waiting.iter().position(|waiting| Arc::ptr_eq(waiting, request))?;
+        if turn.is_led() {
+            return None;
+        }
+        self.waiting.remove(place);
+        self.lead(turn, request.bytes.len())
     }
 
     fn take_while(
@@ -291,17 +337,22 @@ impl<'a, P: Parts> Leading<'a, P> {
     /// Takes the next followers, those before the first that wants a sync; false when there are none and the lead has ended.
     pub(super) fn goes_on(&mut self) -> bool {
         let mut queue = locked(&self.shared.commit.queue);
+        if self.followers.0.capacity() == 0 {
+            self.followers = std::mem::take(&mut queue.followers);
+        }
         queue.take_while(&mut self.followers, 0, |request| request.durability != Durability::Synced);
         if self.followers.0.is_empty() {
             self.end(queue);
+        } else {
+            self.shared.commit.turn.set(true, !queue.waiting.is_empty());
         }
         !self.ended
     }
 
     fn end(&mut self, mut queue: MutexGuard<'_, Queue<P>>) {
         self.ended = true;
-        queue.led = false;
-        if self.followers.0.is_empty() {
+        self.shared.commit.turn.set(false, !queue.waiting.is_empty());
+        if self.followers.0.is_empty() && self.followers.0.capacity() > 0 {
             queue.followers = std::mem::take(&mut self.followers);
         }
         let asleep = queue.waiting.front().filter(|next| next.offer_lead()).cloned();
@@ -317,6 +368,25 @@ impl<P: Parts> Drop for Leading<'_, P> {
         if !self.ended {
             self.end(locked(&self.shared.commit.queue));
         }
+    }
+}
+
+/// The lead of a writer that came when nobody waited, until it is dropped, whatever happens.
+pub(super) struct LeadingAlone<'a, P: Parts>(pub(super) &'a Arc<Shared<P>>);
+
+impl<'a, P: Parts> LeadingAlone<'a, P> {
+    /// Lets go of the lead; the lead still, for those who have come meanwhile.
+    #[inline]
+    pub(super) fn let_go(self) -> Option<Leading<'a, P>> {
+        let shared = self.0;
+        std::mem::forget(self);
+        (!shared.commit.turn.let_go()).then(|| Leading::new(shared, Followers::default()))
+    }
+}
+
+impl<P: Parts> Drop for LeadingAlone<'_, P> {
+    fn drop(&mut self) {
+        drop(LeadingAlone(self.0).let_go());
     }
 }
 

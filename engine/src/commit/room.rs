@@ -4,43 +4,43 @@ use std::sync::Arc;
 use terrace_memtable::MemTable;
 use terrace_wal::LogWriter;
 
-use super::{ActiveLog, Lead, Member, Mems, locked};
+use super::{ActiveLog, Lead, locked};
+use crate::batch::Ops;
 use crate::logs::{OldLog, payload};
 use crate::shared::Shared;
 use crate::sync::atomic::Ordering;
 use crate::tree::Tree;
+use crate::version::Mem;
 use crate::{Error, Parts, Result};
 
 impl<P: Parts> Shared<P> {
-    /// Seals the memtables that are full before the group goes into them. For a group of one write to one keyspace it also answers which memtable that
-    /// goes into if it has come across it.
-    pub(super) fn make_room(
-        self: &Arc<Self>,
-        lead: &mut Lead<P>,
-        members: &[Member<'_, P>],
-    ) -> Result<Option<Mems<P>>> {
-        let limit = self.options.memtable_bytes as u64;
-        let mut only = None;
-        for member in members {
-            lead.unchecked_bytes += member.ops.bytes();
-            for id in member.ops.keyspaces() {
-                let trees = self.trees.load();
-                let Some(tree) = trees.get(id) else { continue };
-                let active = Arc::clone(&tree.view().active);
-                if active.memory_bytes() >= limit {
-                    self.seal_memtable(lead, tree)?;
-                } else {
-                    only = Some(Mems::One(*id, active));
-                }
+    pub(super) fn is_full(&self, mem: &Mem<P>) -> bool {
+        mem.memory_bytes() >= self.options.memtable_bytes as u64
+    }
+
+    /// Seals the memtables that are full before a write goes into them.
+    pub(super) fn seal_if_full(self: &Arc<Self>, lead: &mut Lead<P>, ops: &Ops<'_>) -> Result<()> {
+        for id in ops.keyspaces() {
+            let trees = self.trees.load();
+            let Some(tree) = trees.get(id) else { continue };
+            if self.is_full(&tree.view().active) {
+                self.seal_memtable(lead, tree)?;
             }
         }
-        if lead.unchecked_bytes > (self.options.memtable_bytes / 8).max(4 << 10) {
+        Ok(())
+    }
+
+    /// Whether so much was written that the limits of all keyspaces together may be reached.
+    pub(super) fn must_check_limits(&self, lead: &Lead<P>) -> bool {
+        lead.unchecked_bytes > (self.options.memtable_bytes / 8).max(4 << 10)
+    }
+
+    pub(super) fn check_limits(self: &Arc<Self>, lead: &mut Lead<P>) -> Result<()> {
+        if self.must_check_limits(lead) {
             lead.unchecked_bytes = 0;
             self.seal_for_limits(lead)?;
-            only = None;
         }
-        let alone = matches!(members, [member] if member.ops.keyspaces().len() == 1);
-        Ok(only.filter(|_| alone))
+        Ok(())
     }
 
     /// Keeps the two limits that concern all keyspaces together: memory of memtables, and bytes of logs.
@@ -72,6 +72,7 @@ impl<P: Parts> Shared<P> {
             return Ok(());
         }
         self.switch_log(lead)?;
+        lead.recent = None;
         tree.seal(lead.next_seqno - 1, self.options.memtable_bytes)?;
         self.share_memory();
         self.throttle.sealed(self);

@@ -81,10 +81,24 @@ pub(super) const BUGS: &[Bug] = &[
     },
     Bug {
         name: "a number is visible before its insert",
-        file: "engine/src/commit/mod.rs",
-        right: "                    self.insert(&place, ops)?;\n                    self.show(&lead);",
-        wrong: "                    self.show(&lead);\n                    self.insert(&place, ops)?;",
+        file: "engine/src/commit/alone.rs",
+        right: "            self.insert_unguarded(&place, ops);\n            self.show(lead);",
+        wrong: "            self.show(lead);\n            self.insert_unguarded(&place, ops);",
         suites: SHUTTLE,
+    },
+    Bug {
+        name: "a writer that leads alone does not look who came",
+        file: "engine/src/commit/queue.rs",
+        right: "        (!shared.commit.turn.let_go()).then(",
+        wrong: "        shared.commit.turn.set(false, false);\n        false.then(",
+        suites: SHUTTLE,
+    },
+    Bug {
+        name: "a memtable that was sealed is written into by who comes alone",
+        file: "engine/src/commit/room.rs",
+        right: "        lead.recent = None;\n        tree.seal(",
+        wrong: "        tree.seal(",
+        suites: ENGINE,
     },
     Bug {
         name: "a group is visible before its leader has inserted it",

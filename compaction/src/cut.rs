@@ -15,6 +15,7 @@
 //! distinct user key into a buffer that is reused.
 
 use std::sync::Arc;
+use terrace_entry::KeyBuffer;
 
 use crate::shape::TableMeta;
 
@@ -66,7 +67,7 @@ pub struct OutputCutter {
     /// Keys that begin an output in any case, and the first of them that was not passed.
     cuts: Vec<Vec<u8>>,
     cut_at: usize,
-    last_key: Vec<u8>,
+    last_key: KeyBuffer,
     begun: bool,
 }
 
@@ -84,7 +85,7 @@ impl OutputCutter {
             overlap_bytes: 0,
             cuts: Vec::new(),
             cut_at: 0,
-            last_key: Vec::new(),
+            last_key: KeyBuffer::new(),
             begun: false,
         }
     }
@@ -103,7 +104,7 @@ impl OutputCutter {
     /// To be asked exactly once for each version that is added, in their order.
     #[inline]
     pub fn cut_before(&mut self, user_key: &[u8], file_bytes: u64) -> bool {
-        if self.begun && self.last_key == user_key {
+        if self.begun && self.last_key.holds(user_key) {
             return false;
         }
         let passed = self.advance(user_key);
@@ -113,8 +114,7 @@ impl OutputCutter {
             self.boundaries = 0;
             self.overlap_bytes = if self.inside { self.grandparents[self.at].file_bytes } else { 0 };
         }
-        self.last_key.clear();
-        self.last_key.extend_from_slice(user_key);
+        self.last_key.set(user_key);
         self.begun = true;
         cut
     }
@@ -129,6 +129,7 @@ impl OutputCutter {
         self.cut_at > before
     }
 
+    #[inline]
     fn wants_cut(&self, passed: u64, file_bytes: u64) -> bool {
         let options = &self.options;
         if file_bytes >= options.file_bytes_max {

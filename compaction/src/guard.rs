@@ -321,6 +321,7 @@ impl OlderTables {
     /// Whether one of them holds `user_key`, by its key range.
     ///
     /// Keys must be asked in ascending order (equal ones may repeat), as a merge meets them; then m questions cost O(m · runs + tables).
+    #[inline]
     pub fn may_hold(&mut self, user_key: &[u8]) -> bool {
         let mut held = false;
         for (at, tables) in &mut self.runs {

@@ -63,6 +63,14 @@ pub struct SurvivorStats {
 /// ```
 pub struct Survivors<C, B> {
     cursor: C,
+    judge: Judge<B>,
+    /// Whether the cursor still stands on what was yielded last.
+    on_yielded: bool,
+    end: End,
+}
+
+/// Says what becomes of each version. Apart from the cursor, which lends the version that is judged.
+struct Judge<B> {
     /// Ascending, without repetition.
     boundaries: Vec<SeqNo>,
     bottom: B,
@@ -70,9 +78,6 @@ pub struct Survivors<C, B> {
     key: KeyBuffer,
     /// What is known of the key in `key`; `None` before the first.
     state: Option<KeyState>,
-    /// Whether the cursor still stands on what was yielded last.
-    on_yielded: bool,
-    end: End,
     stats: SurvivorStats,
 }
 
@@ -113,21 +118,23 @@ impl<C: Cursor, B: FnMut(&[u8]) -> bool> Survivors<C, B> {
         boundaries.dedup();
         Survivors {
             cursor,
-            boundaries,
-            bottom,
-            zero_seqnos: false,
-            key: KeyBuffer::new(),
-            state: None,
+            judge: Judge {
+                boundaries,
+                bottom,
+                zero_seqnos: false,
+                key: KeyBuffer::new(),
+                state: None,
+                stats: SurvivorStats::default(),
+            },
             on_yielded: false,
             end: End::No,
-            stats: SurvivorStats::default(),
         }
     }
 
     /// Whether sequence numbers that say nothing any more are written as zero. Off unless asked for.
     #[must_use]
     pub fn zero_seqnos(mut self, yes: bool) -> Self {
-        self.zero_seqnos = yes;
+        self.judge.zero_seqnos = yes;
         self
     }
 
@@ -142,8 +149,8 @@ impl<C: Cursor, B: FnMut(&[u8]) -> bool> Survivors<C, B> {
         reason = "lends from itself and can fail, which Iterator can not say"
     )]
     pub fn next(&mut self) -> Result<Option<Entry<'_>>, C::Error> {
-        let mut zeroed = false;
-        while self.end == End::No {
+        let mut kept_as = None;
+        while self.end == End::No && kept_as.is_none() {
             if self.on_yielded {
                 self.on_yielded = false;
                 self.step()?;
@@ -152,51 +159,112 @@ impl<C: Cursor, B: FnMut(&[u8]) -> bool> Survivors<C, B> {
                 self.end = End::Clean;
                 break;
             };
-            let bytes = (entry.key.user_key.len() + entry.value.len()) as u64;
-            let at = (entry.key.seqno, entry.key.kind);
-            if self.state.is_none() || !self.key.holds(entry.key.user_key) {
-                self.key.set(entry.key.user_key);
-                self.state =
-                    Some(KeyState { stripe_seen: None, stripe: self.boundaries.len(), bottom: None });
+            kept_as = self.judge.keeps_as(entry);
+            match kept_as {
+                Some(_) => self.on_yielded = true,
+                None => self.step()?,
             }
-            self.stats.entries_in += 1;
-            self.stats.bytes_in += bytes;
-            match self.judge(at.0, at.1) {
-                Verdict::Keep => {}
-                Verdict::KeepZeroed => {
-                    self.stats.seqnos_zeroed += u64::from(at.0 != SeqNo::ZERO);
-                    zeroed = true;
-                }
-                Verdict::DropShadowed => {
-                    self.stats.shadowed += 1;
-                    self.step()?;
-                    continue;
-                }
-                Verdict::DropTombstone => {
-                    self.stats.tombstones_dropped += 1;
-                    self.step()?;
-                    continue;
-                }
-            }
-            self.stats.entries_out += 1;
-            self.stats.bytes_out += bytes;
-            self.on_yielded = true;
-            break;
         }
-        if self.end != End::No {
-            return Ok(None);
-        }
-        Ok(self.cursor.current().map(|entry| match zeroed {
-            true => Entry { key: InternalKey { seqno: SeqNo::ZERO, ..entry.key }, value: entry.value },
-            false => entry,
-        }))
+        let Some(seqno) = kept_as else { return Ok(None) };
+        Ok(self.cursor.current().map(|entry| with_seqno(entry, seqno)))
     }
 
+    /// Gives the next versions to keep, at most `versions_max` of them, to `keep`, as [`Survivors::next`] would one by one. It returns whether
+    /// there may be more.
+    ///
+    /// # Errors
+    ///
+    /// Those of the cursor, as told at [`Survivors::next`], and those of `keep`, after which the version refused is not given again.
+    pub fn pass_on<E: From<C::Error>>(
+        &mut self,
+        versions_max: usize,
+        mut keep: impl FnMut(Entry<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let mut left = versions_max;
+        if self.end == End::No && self.on_yielded {
+            self.on_yielded = false;
+            self.step()?;
+        }
+        while self.end == End::No && left > 0 {
+            let Some(entry) = self.cursor.current() else {
+                self.end = End::Clean;
+                break;
+            };
+            if let Some(seqno) = self.judge.keeps_as(entry) {
+                left -= 1;
+                if let Err(error) = keep(with_seqno(entry, seqno)) {
+                    self.on_yielded = true;
+                    return Err(error);
+                }
+            }
+            self.step()?;
+        }
+        Ok(self.end == End::No)
+    }
+
+    #[inline(always)]
     fn step(&mut self) -> Result<(), C::Error> {
         self.cursor.next().inspect_err(|_| self.end = End::Failed)
     }
 
+    /// What was counted so far.
+    #[must_use]
+    pub fn stats(&self) -> SurvivorStats {
+        self.judge.stats
+    }
+
+    /// Whether the cursor was read to its end without an error.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.end == End::Clean
+    }
+
+    /// The cursor, wherever it stands.
+    #[must_use]
+    pub fn into_cursor(self) -> C {
+        self.cursor
+    }
+}
+
+#[inline(always)]
+fn with_seqno(entry: Entry<'_>, seqno: SeqNo) -> Entry<'_> {
+    Entry { key: InternalKey { seqno, ..entry.key }, value: entry.value }
+}
+
+impl<B: FnMut(&[u8]) -> bool> Judge<B> {
+    /// The sequence number with which a version is kept; `None` if it is dropped.
+    #[inline(always)]
+    fn keeps_as(&mut self, entry: Entry<'_>) -> Option<SeqNo> {
+        let InternalKey { user_key, seqno, kind } = entry.key;
+        let bytes = (user_key.len() + entry.value.len()) as u64;
+        if self.state.is_none() || !self.key.holds(user_key) {
+            self.key.set(user_key);
+            self.state = Some(KeyState { stripe_seen: None, stripe: self.boundaries.len(), bottom: None });
+        }
+        self.stats.entries_in += 1;
+        self.stats.bytes_in += bytes;
+        let kept_as = match self.judge(seqno, kind) {
+            Verdict::Keep => seqno,
+            Verdict::KeepZeroed => {
+                self.stats.seqnos_zeroed += u64::from(seqno != SeqNo::ZERO);
+                SeqNo::ZERO
+            }
+            Verdict::DropShadowed => {
+                self.stats.shadowed += 1;
+                return None;
+            }
+            Verdict::DropTombstone => {
+                self.stats.tombstones_dropped += 1;
+                return None;
+            }
+        };
+        self.stats.entries_out += 1;
+        self.stats.bytes_out += bytes;
+        Some(kept_as)
+    }
+
     /// What becomes of the version of `self.key` with this number and kind.
+    #[inline(always)]
     fn judge(&mut self, seqno: SeqNo, kind: Kind) -> Verdict {
         let Some(state) = &mut self.state else { return Verdict::Keep };
         while state.stripe > 0 && seqno <= self.boundaries[state.stripe - 1] {
@@ -223,30 +291,13 @@ impl<C: Cursor, B: FnMut(&[u8]) -> bool> Survivors<C, B> {
             (false, _) => Verdict::Keep,
         }
     }
-
-    /// What was counted so far.
-    #[must_use]
-    pub fn stats(&self) -> SurvivorStats {
-        self.stats
-    }
-
-    /// Whether the cursor was read to its end without an error.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.end == End::Clean
-    }
-
-    /// The cursor, wherever it stands.
-    #[must_use]
-    pub fn into_cursor(self) -> C {
-        self.cursor
-    }
 }
 
 impl<C, B> fmt::Debug for Survivors<C, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Survivors");
-        debug.field("boundaries", &self.boundaries).field("stats", &self.stats).field("end", &self.end);
+        debug.field("boundaries", &self.judge.boundaries);
+        debug.field("stats", &self.judge.stats).field("end", &self.end);
         debug.finish_non_exhaustive()
     }
 }

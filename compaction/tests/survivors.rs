@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use terrace_compaction::{SurvivorStats, Survivors};
 use terrace_entry::{Cursor, Entry, InternalKey, Kind, OwnedVersion, SeqNo, VecCursor};
 
@@ -25,16 +26,71 @@ fn survive(
     bottom: impl FnMut(&[u8]) -> bool,
     zero: bool,
 ) -> (Vec<OwnedVersion>, SurvivorStats) {
-    let boundaries: Vec<SeqNo> = boundaries.iter().copied().map(SeqNo::new).collect();
-    let mut cursor = VecCursor::new(versions);
-    cursor.seek_to_first().unwrap();
-    let mut survivors = Survivors::new(cursor, &boundaries, bottom).zero_seqnos(zero);
+    let mut survivors = survivors_of(versions, boundaries, bottom, zero);
     let mut kept = Vec::new();
     while let Some(entry) = survivors.next().unwrap() {
-        kept.push((entry.key.user_key.to_vec(), entry.key.seqno, entry.key.kind, entry.value.to_vec()));
+        kept.push(owned(entry));
     }
     assert!(survivors.is_complete());
     (kept, survivors.stats())
+}
+
+fn survivors_of<B: FnMut(&[u8]) -> bool>(
+    versions: Vec<OwnedVersion>,
+    boundaries: &[u64],
+    bottom: B,
+    zero: bool,
+) -> Survivors<VecCursor, B> {
+    let boundaries: Vec<SeqNo> = boundaries.iter().copied().map(SeqNo::new).collect();
+    let mut cursor = VecCursor::new(versions);
+    cursor.seek_to_first().unwrap();
+    Survivors::new(cursor, &boundaries, bottom).zero_seqnos(zero)
+}
+
+fn owned(entry: Entry<'_>) -> OwnedVersion {
+    (entry.key.user_key.to_vec(), entry.key.seqno, entry.key.kind, entry.value.to_vec())
+}
+
+/// All that is passed on, `versions_max` at a time, and every third time one by `next` between.
+fn passed_on<B>(survivors: &mut Survivors<VecCursor, B>, versions_max: usize) -> Vec<OwnedVersion>
+where
+    B: FnMut(&[u8]) -> bool,
+{
+    let (mut passed, mut turn, mut more) = (Vec::new(), 0, true);
+    while more {
+        let before = passed.len();
+        let Ok(may_be_more) = survivors.pass_on(versions_max, |entry| {
+            passed.push(owned(entry));
+            Ok::<_, Infallible>(())
+        });
+        more = may_be_more;
+        assert!(passed.len() <= before + versions_max);
+        assert!(!more || passed.len() == before + versions_max, "stopped early");
+        turn += 1;
+        if turn % 3 == 0 {
+            passed.extend(survivors.next().unwrap().map(owned));
+        }
+    }
+    passed
+}
+
+#[test]
+fn what_was_refused_is_not_given_again() {
+    let mut cursor = VecCursor::new(versions("a9 b8 c7"));
+    cursor.seek_to_first().unwrap();
+    let mut survivors = Survivors::new(cursor, &[SeqNo::new(9)], |_: &[u8]| false);
+    assert_eq!(survivors.pass_on(9, |_| Err(Refused)), Err(Refused));
+    assert!(!survivors.is_complete());
+    assert_eq!(passed_on(&mut survivors, 9), versions("b8 c7"));
+}
+
+#[derive(Debug, PartialEq)]
+struct Refused;
+
+impl From<Infallible> for Refused {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }
 
 #[track_caller]
@@ -201,6 +257,7 @@ proptest! {
         older_end in 0_usize..30,
         newest_visible in 30_u64..70,
         zero in any::<bool>(),
+        versions_max in 1_usize..5,
     ) {
         let numbered = written.iter().zip(1..).map(|(&(key, deleted), seqno)| {
             let kind = if deleted { Kind::Delete } else { Kind::Put };
@@ -223,6 +280,10 @@ proptest! {
                 prop_assert_eq!(read(&all, key, seqno), read(&after, key, seqno), "{:?} at {:?}", key, seqno);
             }
         }
+        let mut survivors = survivors_of(inputs.to_vec(), &boundaries, |key| !held.contains(key), zero);
+        prop_assert_eq!(&passed_on(&mut survivors, versions_max), &kept, "by {}", versions_max);
+        prop_assert!(survivors.is_complete());
+        prop_assert_eq!(survivors.stats(), stats, "by {}", versions_max);
         let dropped = stats.shadowed + stats.tombstones_dropped;
         prop_assert_eq!(stats.entries_in, inputs.len() as u64);
         prop_assert_eq!(stats.entries_out + dropped, stats.entries_in);

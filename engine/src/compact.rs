@@ -307,9 +307,9 @@ impl<P: Parts> Merge<P> {
     fn write_some(&mut self) -> Result<bool> {
         let Some(outputs) = &mut self.outputs else { return Ok(false) };
         let before = self.survivors.stats().bytes_out;
-        for _ in 0..ENTRIES_PER_STEP {
-            let Some(entry) = self.survivors.next()? else { return Ok(false) };
-            outputs.add(entry)?;
+        let more = self.survivors.pass_on(ENTRIES_PER_STEP, |entry| outputs.add(entry))?;
+        if !more {
+            return Ok(false);
         }
         self.allowance.spend(self.survivors.stats().bytes_out - before);
         Ok(true)

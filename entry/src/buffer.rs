@@ -17,6 +17,7 @@ const CHUNK_BYTES: usize = 16;
 const INLINE_BYTES: usize = 64;
 
 /// Holds one key. Its storage is kept from key to key and never shrinks.
+#[derive(Clone)]
 pub struct KeyBuffer {
     /// The key if it fits.
     short: [u8; INLINE_BYTES],

@@ -8,6 +8,13 @@ use terrace_entry::InternalKey;
 use super::data::{self, FIXED_BYTES, Position, RESTART_BYTES};
 use super::{key, varint};
 
+/// The longest suffix of a short entry.
+const SUFFIX_BYTES: usize = 16;
+/// The most bytes that the length of a short entry's value takes.
+const LENGTH_BYTES: usize = 4;
+/// What a short entry is written into: three lengths, suffix, trailer.
+const ROOM_BYTES: usize = 2 + LENGTH_BYTES + SUFFIX_BYTES + 8;
+
 /// Lays out one data block after another at the end of a buffer.
 #[derive(Debug)]
 pub(crate) struct DataBlockBuilder {
@@ -16,7 +23,9 @@ pub(crate) struct DataBlockBuilder {
     since_restart: usize,
     /// Where restarts begin.
     restarts: Vec<Position>,
+    /// The entries of the block are the first `entries_bytes` of it; what is behind them is room.
     entries: Vec<u8>,
+    entries_bytes: usize,
     count: u32,
     /// Where in the buffer the block begins.
     start: usize,
@@ -28,7 +37,8 @@ impl DataBlockBuilder {
             restart_interval: restart_interval.max(1),
             since_restart: 0,
             restarts: Vec::new(),
-            entries: Vec::new(),
+            entries: vec![0; ROOM_BYTES],
+            entries_bytes: 0,
             count: 0,
             start: 0,
         }
@@ -39,7 +49,7 @@ impl DataBlockBuilder {
         self.start = out.len();
         self.since_restart = 0;
         self.restarts.clear();
-        self.entries.clear();
+        self.entries_bytes = 0;
         self.count = 0;
     }
 
@@ -57,7 +67,7 @@ impl DataBlockBuilder {
     /// Bytes that the block has if it is finished now.
     #[inline]
     pub(crate) fn len(&self, out: &[u8]) -> usize {
-        out.len() - self.start + self.entries.len() + self.restarts.len() * RESTART_BYTES + FIXED_BYTES
+        out.len() - self.start + self.entries_bytes + self.restarts.len() * RESTART_BYTES + FIXED_BYTES
     }
 
     /// Adds a version whose user key has `common` bytes in common with that of the version before it in the table.
@@ -66,23 +76,67 @@ impl DataBlockBuilder {
         let is_restart = self.count == 0 || self.since_restart >= self.restart_interval;
         let shared = if is_restart { 0 } else { common };
         if is_restart {
-            self.restarts.push(Position { entry: self.entries.len(), value: out.len() - self.start });
+            self.restarts.push(Position { entry: self.entries_bytes, value: out.len() - self.start });
             self.since_restart = 0;
         }
         self.since_restart += 1;
         self.count += 1;
-        let suffix = &key.user_key[shared..];
-        let entries = &mut self.entries;
-        if (shared | suffix.len() | value.len()) < 0x80 {
-            entries.extend_from_slice(&[shared as u8, suffix.len() as u8, value.len() as u8]);
-        } else {
-            varint::put(entries, shared as u64);
-            varint::put(entries, suffix.len() as u64);
-            varint::put(entries, value.len() as u64);
+        if !self.add_short_entry(key, shared, value.len()) {
+            self.add_any_entry(key, shared, value.len());
         }
-        entries.extend_from_slice(suffix);
-        varint::put(entries, key.trailer());
         out.extend_from_slice(value);
+    }
+
+    /// Adds an entry whose parts but the value are each of a few bytes, as most are, by whole stores of more bytes than count. False when it is
+    /// not such a one.
+    #[inline(always)]
+    fn add_short_entry(&mut self, key: InternalKey<'_>, shared: usize, value_bytes: usize) -> bool {
+        let suffix_bytes = key.user_key.len() - shared;
+        let Some(end) = key.user_key.last_chunk::<SUFFIX_BYTES>() else { return false };
+        let Some((value, value_len)) = varint::encode_word(value_bytes as u64) else { return false };
+        let Some((trailer, trailer_len)) = varint::encode_word(key.trailer()) else { return false };
+        if shared >= 0x80 || suffix_bytes > SUFFIX_BYTES || value_len > LENGTH_BYTES {
+            return false;
+        }
+        let start = self.entries_bytes;
+        let Some(room) = self.entries.get_mut(start..).and_then(<[u8]>::first_chunk_mut::<ROOM_BYTES>) else {
+            return false;
+        };
+        let lengths = shared as u64 | (suffix_bytes as u64) << 8 | value << 16;
+        // What is before the suffix is shifted out. The shift is too far when there is none.
+        let shift = 8 * (SUFFIX_BYTES - suffix_bytes) as u32;
+        let suffix = u128::from_le_bytes(*end).checked_shr(shift).unwrap_or(0);
+        let suffix_at = 2 + value_len;
+        let trailer_at = suffix_at + suffix_bytes;
+        room[..8].copy_from_slice(&lengths.to_le_bytes());
+        room[suffix_at..][..SUFFIX_BYTES].copy_from_slice(&suffix.to_le_bytes());
+        room[trailer_at..][..8].copy_from_slice(&trailer.to_le_bytes());
+        self.entries_bytes = start + trailer_at + trailer_len;
+        true
+    }
+
+    #[inline(never)]
+    fn add_any_entry(&mut self, key: InternalKey<'_>, shared: usize, value_bytes: usize) {
+        let suffix = &key.user_key[shared..];
+        let lengths = [shared, suffix.len(), value_bytes].map(|length| varint::encode(length as u64));
+        let trailer = varint::encode(key.trailer());
+        let bytes_max = 4 * trailer.0.len() + suffix.len();
+        if self.entries.len() < self.entries_bytes + bytes_max {
+            // As much again, so that room is made seldom, and more than a short entry needs.
+            self.entries.resize(2 * self.entries_bytes + bytes_max, 0);
+        }
+        for (bytes, len) in &lengths {
+            self.append(&bytes[..*len]);
+        }
+        self.append(suffix);
+        self.append(&trailer.0[..trailer.1]);
+    }
+
+    /// Appends to the entries, where there is room.
+    #[inline]
+    fn append(&mut self, bytes: &[u8]) {
+        self.entries[self.entries_bytes..][..bytes.len()].copy_from_slice(bytes);
+        self.entries_bytes += bytes.len();
     }
 
     /// Appends entries and restarts. `last_key` is the user key added last; something was added.
@@ -91,7 +145,7 @@ impl DataBlockBuilder {
         let values_bytes = out.len() - self.start;
         let prefix_bytes = key::common_prefix(self.restart_key(self.restarts[0], values_bytes), last_key);
         out.reserve(self.len(out));
-        out.extend_from_slice(&self.entries);
+        out.extend_from_slice(&self.entries[..self.entries_bytes]);
         for &restart in &self.restarts {
             let head = key::head(self.restart_key(restart, values_bytes), prefix_bytes);
             out.extend_from_slice(&head.to_be_bytes());
@@ -105,7 +159,8 @@ impl DataBlockBuilder {
 
     /// The user key of an entry that shares nothing.
     fn restart_key(&self, at: Position, values_bytes: usize) -> &[u8] {
-        let entry = data::decode(&self.entries, values_bytes, at).expect("a block reads what it just wrote");
+        let entry = data::decode(&self.entries[..self.entries_bytes], values_bytes, at)
+            .expect("a block reads what it just wrote");
         &self.entries[entry.suffix.0..entry.suffix.1]
     }
 }

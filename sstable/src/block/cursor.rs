@@ -15,7 +15,7 @@
 //! Invariants: *Standing*: `walk` stands in block `number`, or nowhere. *Window*: the `bytes` of a window are the stored bytes of
 //! its `blocks`, unchecked; a block is checked when it is taken out.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use core::ops::Range;
 use std::sync::Arc;
 use terrace_bloom::{FilterSet, StockFilters};
@@ -276,7 +276,12 @@ impl Window {
         self.blocks = 0..0;
         let old = core::mem::take(&mut self.bytes);
         let mut buffer = old.try_into_mut().unwrap_or_default();
-        buffer.resize(bytes, 0);
+        if buffer.capacity() < bytes {
+            // The system has zeroed it, and nothing old is copied.
+            buffer = BytesMut::zeroed(bytes);
+        } else {
+            buffer.resize(bytes, 0);
+        }
         file.read_exact_at(&mut buffer, first.offset)?;
         *self = Window { blocks, offset: first.offset, bytes: buffer.freeze() };
         Ok(())

@@ -37,6 +37,17 @@ pub(crate) fn encode(mut value: u64) -> ([u8; BYTES_MAX], usize) {
     (bytes, len + 1)
 }
 
+/// The encoding of a value below 2^56, least significant byte first, and how many bytes of it count; `None` for a greater value.
+#[inline(always)]
+pub(crate) fn encode_word(value: u64) -> Option<(u64, usize)> {
+    if value < 0x80 {
+        return Some((value, 1));
+    }
+    let len = len(value);
+    // All of them but the last say that another follows.
+    (len <= 8).then(|| (scatter(value) | 0x8080_8080_8080_8080 & ((1 << (8 * (len - 1))) - 1), len))
+}
+
 /// Bytes that `value` takes.
 #[inline]
 pub(crate) fn len(value: u64) -> usize {
@@ -82,6 +93,14 @@ fn gather(word: u64) -> u64 {
     (fours & 0x0fff_ffff) | (fours & 0x0fff_ffff_0000_0000) >> 4
 }
 
+/// The inverse of [`gather`], for what is below 2^56.
+#[inline]
+fn scatter(value: u64) -> u64 {
+    let fours = (value & 0x0fff_ffff) | (value & 0x00ff_ffff_f000_0000) << 4;
+    let pairs = (fours & 0x0000_3fff_0000_3fff) | (fours & 0x0fff_c000_0fff_c000) << 2;
+    (pairs & 0x007f_007f_007f_007f) | (pairs & 0x3f80_3f80_3f80_3f80) << 1
+}
+
 #[cold]
 fn take_slowly(rest: &[u8]) -> Option<(u64, usize)> {
     let mut value = 0u64;
@@ -113,6 +132,8 @@ mod tests {
             let mut bytes = vec![0xee];
             put(&mut bytes, value);
             assert_eq!(bytes.len() - 1, len(value), "{value}");
+            let word = encode_word(value).map(|(word, len)| word.to_le_bytes()[..len].to_vec());
+            assert_eq!(word, (value >> 56 == 0).then(|| bytes[1..].to_vec()), "{value}");
             assert_eq!(take(&bytes, 1), Some((value, bytes.len())));
             assert_eq!(skip(&bytes[1..]), Some(&[][..]));
             let end = bytes.len();

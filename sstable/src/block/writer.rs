@@ -12,7 +12,7 @@
 use core::marker::PhantomData;
 
 use terrace_bloom::{FilterSet, KeyHash, StockFilters};
-use terrace_entry::{InternalKey, Kind, SeqNo};
+use terrace_entry::{InternalKey, KeyBuffer, Kind, SeqNo};
 use terrace_vfs::WriteFile;
 
 use super::build::DataBlockBuilder;
@@ -32,12 +32,17 @@ const SYNC_AHEAD_BYTES: u64 = 1 << 20;
 /// A buffer that a large value has grown past this is given back after it is written.
 const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
+/// The size of the filter is estimated for each version that is added, which is no place for floating point.
+const FILTER_BYTES_SCALE: u32 = 16;
+
 /// Writes one table of the block format; see [`super::BlockTable`].
 #[derive(Debug)]
 pub struct BlockTableWriter<F: FilterSet = StockFilters> {
     file: Box<dyn WriteFile>,
     block_bytes: usize,
     filter: Option<FilterOptions>,
+    /// Bytes of filter for each key, as a fraction of 2 to the power of [`FILTER_BYTES_SCALE`].
+    filter_bytes_scaled: u64,
     out: Vec<u8>,
     flushed: u64,
     /// Bytes of the file since the system was last told to begin writing them out.
@@ -47,7 +52,7 @@ pub struct BlockTableWriter<F: FilterSet = StockFilters> {
     index: IndexBuilder,
     /// Stored length of the last block, which has no separator yet: that takes the key after it.
     unindexed: Option<usize>,
-    last_key: Vec<u8>,
+    last_key: KeyBuffer,
     last_trailer: u64,
     /// Space in which a separator is shortened.
     separator: Vec<u8>,
@@ -68,13 +73,14 @@ impl<F: FilterSet> TableWriter for BlockTableWriter<F> {
             file,
             block_bytes: options.block_bytes.min(BLOCK_BYTES_MAX),
             filter: options.filter,
+            filter_bytes_scaled: options.filter.map_or(0, filter_bytes_scaled),
             out: Vec::with_capacity(BUFFER_BYTES + options.block_bytes.min(BUFFER_BYTES)),
             flushed: 0,
             unannounced: 0,
             block: DataBlockBuilder::new(options.restart_interval),
             index: IndexBuilder::default(),
             unindexed: None,
-            last_key: Vec::new(),
+            last_key: KeyBuffer::new(),
             last_trailer: 0,
             separator: Vec::new(),
             hashes: Vec::new(),
@@ -92,12 +98,15 @@ impl<F: FilterSet> TableWriter for BlockTableWriter<F> {
         if self.failed {
             return Err(Error::WriterFailed);
         }
-        self.check_size("a key", key.user_key.len(), KEY_BYTES_MAX)?;
-        self.check_size("a value", value.len(), VALUE_BYTES_MAX)?;
-        let common = key::common_prefix(&self.last_key, key.user_key);
+        if key.user_key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
+            check_size("a key", key.user_key.len(), KEY_BYTES_MAX)?;
+            check_size("a value", value.len(), VALUE_BYTES_MAX)?;
+        }
+        let last_key = self.last_key.as_slice();
+        let common = key::common_prefix(last_key, key.user_key);
         let is_first = self.properties.entries == 0;
-        let is_same_key = !is_first && common == self.last_key.len() && common == key.user_key.len();
-        let is_after = match (self.last_key.get(common), key.user_key.get(common)) {
+        let is_same_key = !is_first && common == last_key.len() && common == key.user_key.len();
+        let is_after = match (last_key.get(common), key.user_key.get(common)) {
             (Some(last), Some(new)) => new > last,
             (Some(_), None) => false,
             (None, Some(_)) => true,
@@ -114,8 +123,7 @@ impl<F: FilterSet> TableWriter for BlockTableWriter<F> {
         }
         self.block.add(&mut self.out, key, common, value);
         self.count(key, value, is_same_key);
-        self.last_key.truncate(common);
-        self.last_key.extend_from_slice(&key.user_key[common..]);
+        self.last_key.set(key.user_key);
         self.last_trailer = key.trailer();
         if self.block.len(&self.out) >= self.block_bytes {
             self.finish_block()?;
@@ -128,8 +136,7 @@ impl<F: FilterSet> TableWriter for BlockTableWriter<F> {
     }
 
     fn file_bytes_estimate(&self) -> u64 {
-        let filter_bytes =
-            self.filter.map_or(0.0, |f| self.hashes.len() as f64 * f.bits_per_key / 8.0) as u64;
+        let filter_bytes = (self.hashes.len() as u64 * self.filter_bytes_scaled) >> FILTER_BYTES_SCALE;
         let rest = self.index.len() + FOOTER_BYTES + 2 * self.last_key.len() + 3 * stored::TAIL_BYTES;
         self.offset() + filter_bytes + rest as u64
     }
@@ -159,17 +166,9 @@ impl<F: FilterSet> BlockTableWriter<F> {
         self.flushed + self.out.len() as u64
     }
 
-    #[inline]
-    fn check_size(&self, what: &'static str, bytes: usize, bytes_max: usize) -> Result<()> {
-        if bytes > bytes_max {
-            return Err(Error::TooLarge { what, bytes: bytes as u64, bytes_max: bytes_max as u64 });
-        }
-        Ok(())
-    }
-
     #[cold]
     fn out_of_order(&self, key: InternalKey<'_>) -> Error {
-        let previous = InternalKey::from_trailer(&self.last_key, self.last_trailer);
+        let previous = InternalKey::from_trailer(self.last_key.as_slice(), self.last_trailer);
         Error::OutOfOrder {
             key: format!("{key:?}"),
             previous: previous.map_or_else(|kind| kind.to_string(), |previous| format!("{previous:?}")),
@@ -198,7 +197,7 @@ impl<F: FilterSet> BlockTableWriter<F> {
     }
 
     fn finish_block(&mut self) -> Result<()> {
-        self.block.finish(&mut self.out, &self.last_key);
+        self.block.finish(&mut self.out, self.last_key.as_slice());
         let start = self.block.start();
         let raw = self.out.len() - start;
         // Never too large: the limits on keys, values and open blocks add up to less than a block may hold.
@@ -236,9 +235,9 @@ impl<F: FilterSet> BlockTableWriter<F> {
     /// Adds the last block to the index; `next` is the user key that follows it.
     fn index_block(&mut self, len: usize, next: Option<&[u8]>) -> Result<()> {
         self.separator.clear();
-        self.separator.extend_from_slice(&self.last_key);
+        self.separator.extend_from_slice(self.last_key.as_slice());
         let trailer = match next {
-            Some(next) if next == self.last_key => self.last_trailer,
+            Some(next) if self.last_key.holds(next) => self.last_trailer,
             Some(next) => {
                 key::shorten(&mut self.separator, next);
                 0
@@ -246,7 +245,7 @@ impl<F: FilterSet> BlockTableWriter<F> {
             None => 0,
         };
         let bytes = self.index.len() + self.separator.len() + 32;
-        self.check_size("the index", bytes, stored::RAW_BYTES_MAX)?;
+        check_size("the index", bytes, stored::RAW_BYTES_MAX)?;
         self.index.add(&self.separator, trailer, len);
         self.unindexed = None;
         Ok(())
@@ -273,7 +272,7 @@ impl<F: FilterSet> BlockTableWriter<F> {
     }
 
     fn write_properties_and_footer(&mut self, index: Handle, filter: Option<Handle>) -> Result<()> {
-        self.properties.largest_key = core::mem::take(&mut self.last_key);
+        self.properties.largest_key = self.last_key.as_slice().to_vec();
         let (start, offset) = (self.out.len(), self.offset());
         describe::encode(&self.properties, &mut self.out);
         let len = self.out.len() - start + stored::TAIL_BYTES;
@@ -287,6 +286,17 @@ impl<F: FilterSet> BlockTableWriter<F> {
         Footer { index, filter, properties, file_bytes, version }.encode(&mut self.out);
         Ok(())
     }
+}
+
+fn check_size(what: &'static str, bytes: usize, bytes_max: usize) -> Result<()> {
+    if bytes > bytes_max {
+        return Err(Error::TooLarge { what, bytes: bytes as u64, bytes_max: bytes_max as u64 });
+    }
+    Ok(())
+}
+
+fn filter_bytes_scaled(filter: FilterOptions) -> u64 {
+    (filter.bits_per_key / 8.0 * f64::from(1u32 << FILTER_BYTES_SCALE)) as u64
 }
 
 fn filter_error(source: terrace_bloom::FilterError) -> Error {

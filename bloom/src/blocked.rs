@@ -84,8 +84,7 @@ impl<B: AsRef<[u8]>> BlockedReader<B> {
     #[inline]
     #[must_use]
     pub fn may_contain(&self, hash: KeyHash) -> bool {
-        let start = reduce(hash.0, self.lines) * LINE_BYTES;
-        let Some(line) = self.bytes.as_ref().get(start..).and_then(<[u8]>::first_chunk::<LINE_BYTES>) else {
+        let Some(line) = self.line(hash) else {
             // Only when `B` shows other bytes than it did to `open`. True never loses a key.
             return true;
         };
@@ -99,6 +98,12 @@ impl<B: AsRef<[u8]>> BlockedReader<B> {
             left -= PROBES_PER_WORD;
         }
         with_probes!(left, all_set, line, word)
+    }
+
+    #[inline]
+    fn line(&self, hash: KeyHash) -> Option<&[u8; LINE_BYTES]> {
+        let start = reduce(hash.0, self.lines) * LINE_BYTES;
+        self.bytes.as_ref().get(start..).and_then(<[u8]>::first_chunk::<LINE_BYTES>)
     }
 
     /// How many bits are set and read for each key.
@@ -201,5 +206,33 @@ impl Filter for BlockedBloom {
     #[inline]
     fn may_contain<B: AsRef<[u8]>>(reader: &BlockedReader<B>, hash: KeyHash) -> bool {
         reader.may_contain(hash)
+    }
+
+    #[inline]
+    fn will_read<B: AsRef<[u8]>>(reader: &BlockedReader<B>, hash: KeyHash) -> Option<&[u8]> {
+        reader.line(hash).map(<[u8; LINE_BYTES]>::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_will_be_read_is_the_line_that_holds_a_key() {
+        for number in 0..1000_u32 {
+            let hash = KeyHash::of(&number.to_be_bytes());
+            // Room for thousands of keys, of which one is in it: all lines but its own are zeros.
+            let mut stored = BlockedBloom::build(&vec![hash; 4096], 10.0);
+            let footer = stored.split_off(stored.len() - FOOTER_BYTES);
+            let (lines, _) = stored.as_chunks::<LINE_BYTES>();
+            let own = lines.iter().position(|line| line.iter().any(|&byte| byte != 0)).unwrap();
+            assert!(lines.len() > 50);
+            stored.extend(footer);
+            let reader = BlockedBloom::open(stored.as_slice()).unwrap();
+            let read = BlockedBloom::will_read(&reader, hash).unwrap();
+            assert_eq!(read.as_ptr(), stored[own * LINE_BYTES..].as_ptr());
+            assert_eq!(read.len(), LINE_BYTES);
+        }
     }
 }

@@ -184,6 +184,14 @@ pub trait Filter: Send + Sync + 'static {
 
     /// Whether the set may hold a key of this hash.
     fn may_contain<B: AsRef<[u8]>>(reader: &Self::Reader<B>, hash: KeyHash) -> bool;
+
+    /// The bytes that [`Filter::may_contain`] will read for this hash, if they are known before any is read, so that a caller can ask the processor for
+    /// them early. The provided method says that they are not.
+    #[inline]
+    fn will_read<B: AsRef<[u8]>>(reader: &Self::Reader<B>, hash: KeyHash) -> Option<&[u8]> {
+        let _ = (reader, hash);
+        None
+    }
 }
 
 /// The README's example is a test.

@@ -30,6 +30,13 @@ pub trait FilterSet: Send + Sync + 'static {
 
     /// Whether the set may hold a key of this hash.
     fn may_contain<B: AsRef<[u8]>>(reader: &Self::Reader<B>, hash: KeyHash) -> bool;
+
+    /// See [`crate::Filter::will_read`].
+    #[inline]
+    fn will_read<B: AsRef<[u8]>>(reader: &Self::Reader<B>, hash: KeyHash) -> Option<&[u8]> {
+        let _ = (reader, hash);
+        None
+    }
 }
 
 /// The filters of this crate that are compiled in.
@@ -125,6 +132,21 @@ impl FilterSet for StockFilters {
             StockFilterReader::Standard(filter) => crate::StandardBloom::may_contain(filter, hash),
             #[cfg(feature = "blocked")]
             StockFilterReader::Blocked(filter) => crate::BlockedBloom::may_contain(filter, hash),
+            StockFilterReader::Never(never, _) => match *never {},
+        }
+    }
+
+    #[inline]
+    #[cfg_attr(
+        not(any(feature = "standard", feature = "blocked")),
+        expect(unused_variables, reason = "no filter is compiled in")
+    )]
+    fn will_read<B: AsRef<[u8]>>(reader: &StockFilterReader<B>, hash: KeyHash) -> Option<&[u8]> {
+        match reader {
+            #[cfg(feature = "standard")]
+            StockFilterReader::Standard(filter) => crate::StandardBloom::will_read(filter, hash),
+            #[cfg(feature = "blocked")]
+            StockFilterReader::Blocked(filter) => crate::BlockedBloom::will_read(filter, hash),
             StockFilterReader::Never(never, _) => match *never {},
         }
     }

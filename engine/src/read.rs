@@ -41,18 +41,24 @@ impl<P: Parts> Shared<P> {
         let view = tree.view();
         let seqno = at.unwrap_or_else(|| self.visible());
         let sampled = is_sampled(&self.counters.gets);
+        let hash = KeyHash::of(key);
+        // The oldest run's filters are the largest, so their lines are the least likely to be in the processor's caches.
+        let in_oldest = view.version.runs.last().and_then(|run| run.find(key));
+        if let Some(table) = in_oldest {
+            table.reader.approach(hash);
+        }
         for mem in view.mems() {
             if let Some(found) = pinned::get(&mem.table, key, seqno) {
                 return Ok(value_of(found));
             }
         }
         let (mut asked, mut passed, mut runs_in_vain) = (0, 0, view.version.runs.len());
-        let hash = KeyHash::of(key);
         let mut answer = Ok(None);
         'runs: for (chunk, runs) in view.version.runs.chunks(FILTERS_TOGETHER).enumerate() {
             let mut passing = [None; FILTERS_TOGETHER];
-            for (passing, run) in passing.iter_mut().zip(runs) {
-                let Some(table) = run.find(key) else { continue };
+            for (place, (passing, run)) in passing.iter_mut().zip(runs).enumerate() {
+                let is_oldest = chunk * FILTERS_TOGETHER + place + 1 == view.version.runs.len();
+                let Some(table) = (if is_oldest { in_oldest } else { run.find(key) }) else { continue };
                 asked += 1;
                 if table.reader.may_contain(hash) {
                     *passing = Some((table, asked));

@@ -66,7 +66,7 @@ mod block;
 mod cache;
 mod error;
 mod options;
-#[cfg(feature = "slots")]
+#[cfg(any(feature = "block", feature = "slots"))]
 mod prefetch;
 mod properties;
 #[cfg(feature = "quick")]
@@ -230,6 +230,13 @@ pub trait TableReader<C: BlockCache>: Send + Sync + Sized + 'static {
 
     /// Whether the filter lets a key of this hash through; true without a filter.
     fn may_contain(&self, hash: KeyHash) -> bool;
+
+    /// Says that [`TableReader::may_contain`] will be asked about this hash soon, so that the processor can fetch what that reads while something else is
+    /// done. The provided method does nothing.
+    #[inline]
+    fn approach(&self, hash: KeyHash) {
+        let _ = hash;
+    }
 
     /// A cursor, standing nowhere.
     fn cursor(self: Arc<Self>, options: CursorOptions) -> Self::Cursor;

@@ -18,6 +18,7 @@ use super::footer::{Footer, MARK_BYTES, Mark};
 use super::index::{Handle, Index};
 use super::stored::{self, Opened};
 use super::{describe, salvage, verify};
+use crate::prefetch::prefetch;
 use crate::{
     BlockCache, CursorOptions, Error, Found, LostStretch, OpenTable, Properties, Result, TableBlocks,
     TableReader,
@@ -110,6 +111,13 @@ where
     #[inline]
     fn may_contain(&self, hash: KeyHash) -> bool {
         self.filter.as_ref().is_none_or(|filter| F::may_contain(filter, hash))
+    }
+
+    #[inline]
+    fn approach(&self, hash: KeyHash) {
+        if let Some(bytes) = self.filter.as_ref().and_then(|filter| F::will_read(filter, hash)) {
+            prefetch(bytes.as_ptr().addr());
+        }
     }
 
     fn cursor(self: Arc<Self>, options: CursorOptions) -> BlockTableCursor<C, F> {

@@ -126,6 +126,8 @@ impl<P: Parts> Builder<P> {
         error_if_exists: bool,
         /// See [`Options::vain_read_bytes`].
         vain_read_bytes: Option<u64>,
+        /// See [`Options::warm_cache_after_merge`].
+        warm_cache_after_merge: bool,
         /// See [`Options::compaction`].
         compaction: bool,
     }

@@ -19,6 +19,7 @@ use crate::stats::bump;
 use crate::tree::{Tree, Work};
 use crate::vain::vain_reads;
 use crate::version::{Run, RunTables, Table, Version, View};
+use crate::warm::Warming;
 use crate::{Error, Parts, Result};
 
 /// Read-ahead of a merge, in bytes.
@@ -33,6 +34,8 @@ struct Merge<P: Parts> {
     survivors: Survivors<MergeCursor<RunCursor<P>>, Bottom>,
     outputs: Option<Outputs<P>>,
     allowance: Allowance,
+    /// Once the outputs are in the view: what is to be brought into the cache.
+    warming: Option<Warming<P>>,
 }
 
 impl<P: Parts> Shared<P> {
@@ -91,9 +94,19 @@ impl<P: Parts> Shared<P> {
         let lane = self.options.background_order.lane_of_merge(takes_from_level0(&version.shape, &task));
         let (tree, mut version) = (Arc::clone(tree), Some(Arc::clone(version)));
         let mut merge: Option<Merge<P>> = None;
+        let mut warming: Option<Warming<P>> = None;
         let started = self.clock.now();
         let mut worked = Duration::ZERO;
         self.spawn(lane, move |shared| {
+            if let Some(warm) = &mut warming {
+                // The merge is done; a table that can not be read says so to whoever reads it.
+                if !shared.is_ending() && !tree.is_removed() && warm.step(shared).unwrap_or(false) {
+                    return Ok(Step::Again);
+                }
+                warming = None;
+                shared.finish_task(&tree, &task);
+                return Ok(Step::Done);
+            }
             let Some(inputs) = version.as_ref().filter(|_| !shared.is_ending() && !tree.is_removed()) else {
                 (merge, version) = (None, None);
                 shared.finish_task(&tree, &task);
@@ -110,7 +123,11 @@ impl<P: Parts> Shared<P> {
                     let took = shared.clock.now().saturating_sub(started);
                     shared.counters.task_micros.record(took.as_micros() as u64);
                     // Let go of first: what is obsolete now is in the trash before the tree counts as at rest.
-                    (merge, version) = (None, None);
+                    version = None;
+                    warming = merge.take().and_then(|merge| merge.warming);
+                    if warming.is_some() {
+                        return Ok(Step::Again);
+                    }
                     shared.finish_task(&tree, &task);
                     Ok(Step::Done)
                 }
@@ -163,6 +180,8 @@ impl<P: Parts> Shared<P> {
                 let outputs = merge.outputs.take();
                 let tables = outputs.map_or(Ok(Vec::new()), Outputs::finish)?;
                 let written = tables.iter().map(|table| table.meta.file_bytes).sum();
+                // While the inputs are there to be asked.
+                merge.warming = Warming::of(self, version, task, &tables);
                 self.install(tree, task, &tables)?;
                 bump(&self.counters.compactions, 1);
                 bump(&self.counters.compaction_written_bytes, written);
@@ -300,6 +319,7 @@ impl<P: Parts> Merge<P> {
             survivors: Survivors::new(cursor, &boundaries, bottom).zero_seqnos(true),
             outputs: Some(Outputs::new(shared, task.output.level(), cutter, origin)),
             allowance: Allowance::default(),
+            warming: None,
         })
     }
 

@@ -399,6 +399,7 @@ impl<P: Parts> Shared<P> {
             flush_bytes: read(&counters.flush_bytes),
             compactions: read(&counters.compactions),
             trivial_moves: read(&counters.moves),
+            warmed_blocks: read(&counters.warmed_blocks),
             compaction_read_bytes: read(&counters.compaction_read_bytes),
             compaction_written_bytes: read(&counters.compaction_written_bytes),
             compaction_time: Duration::from_nanos(read(&counters.compaction_nanos)),

@@ -103,6 +103,7 @@ mod tree;
 mod vain;
 mod verify;
 mod version;
+mod warm;
 
 pub use batch::WriteBatch;
 pub use builder::Builder;

@@ -203,6 +203,9 @@ pub struct Options {
     /// vain counts a sixteenth. Nothing is merged for it while nobody reads. Default 512; `None` never
     /// merges for reads.
     pub vain_read_bytes: Option<u64>,
+    /// Whether blocks that a merge writes come into the cache when it held most of what they were made of, as far as there is room: a tree that is merged stays as
+    /// warm as it was, for some two microseconds of a background thread for each block, and nothing while nobody reads. Default true.
+    pub warm_cache_after_merge: bool,
     /// Whether compaction runs by itself. Default true; `compact()` works either way.
     pub compaction: bool,
 }
@@ -239,6 +242,7 @@ impl Default for Options {
             create_if_missing: true,
             error_if_exists: false,
             vain_read_bytes: Some(512),
+            warm_cache_after_merge: true,
             compaction: true,
         }
     }

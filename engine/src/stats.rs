@@ -76,6 +76,7 @@ pub(crate) struct Counters {
     pub(crate) flush_bytes: AtomicU64,
     pub(crate) compactions: AtomicU64,
     pub(crate) moves: AtomicU64,
+    pub(crate) warmed_blocks: AtomicU64,
     pub(crate) compaction_read_bytes: AtomicU64,
     pub(crate) compaction_written_bytes: AtomicU64,
     pub(crate) compaction_nanos: AtomicU64,
@@ -136,6 +137,8 @@ pub struct Stats {
     pub compactions: u64,
     /// Tables given another level without being read.
     pub trivial_moves: u64,
+    /// Blocks of merged tables that were brought into the cache because it held what they were made of.
+    pub warmed_blocks: u64,
     /// Bytes of tables that merges read.
     pub compaction_read_bytes: u64,
     /// Bytes of tables that merges wrote.
@@ -261,8 +264,13 @@ impl fmt::Display for Stats {
         )?;
         writeln!(
             f,
-            "reads       {} gets, filters spared {} of {} tables, cache {} hits {} misses",
-            self.gets, self.filter_rejections, self.tables_asked, self.cache.hits, self.cache.misses
+            "reads       {} gets, filters spared {} of {} tables, cache {} hits {} misses, {} warmed",
+            self.gets,
+            self.filter_rejections,
+            self.tables_asked,
+            self.cache.hits,
+            self.cache.misses,
+            self.warmed_blocks
         )?;
         writeln!(
             f,

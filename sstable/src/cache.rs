@@ -67,6 +67,18 @@ pub trait TableBlocks: Debug + Send + Sync + 'static {
     /// Offers a block.
     fn insert(&self, number: usize, block: Bytes);
 
+    /// Whether the block is held. It counts as no look-up. The provided method does not know of any.
+    fn holds(&self, number: usize) -> bool {
+        let _ = number;
+        false
+    }
+
+    /// Offers a block that nobody has asked for yet: it is kept only where no other gives way for it. True if it is. The provided method keeps none.
+    fn insert_if_room(&self, number: usize, block: Bytes) -> bool {
+        let _ = (number, block);
+        false
+    }
+
     /// Memory that it takes for as long as the table is open, whatever is cached.
     fn memory_bytes(&self) -> usize {
         0

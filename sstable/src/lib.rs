@@ -238,6 +238,19 @@ pub trait TableReader<C: BlockCache>: Send + Sync + Sized + 'static {
         let _ = hash;
     }
 
+    /// Which blocks of this table are worth having in the cache once it has taken the place of `merged` tables: those whose keys, for the most part, stand in
+    /// blocks of them that the cache holds. Numbers that [`TableReader::warm_block`] takes, ascending. Reads nothing from a file. The provided method says none.
+    fn warm_blocks(&self, merged: &[&Self]) -> Vec<usize> {
+        let _ = merged;
+        Vec::new()
+    }
+
+    /// Brings a block into the cache if there is room, at the cost of reading it. True if it was brought. The provided method brings none.
+    fn warm_block(&self, number: usize) -> Result<bool> {
+        let _ = number;
+        Ok(false)
+    }
+
     /// A cursor, standing nowhere.
     fn cursor(self: Arc<Self>, options: CursorOptions) -> Self::Cursor;
 

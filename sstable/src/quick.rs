@@ -108,6 +108,23 @@ impl TableBlocks for QuickBlocks {
         self.cache.capacity_bytes.fetch_add(0, Ordering::Release);
         self.cache.cache.insert(BlockKey { file_number: self.file_number, number }, Block(block));
     }
+
+    fn holds(&self, number: usize) -> bool {
+        self.cache.cache.contains_key(&BlockKey { file_number: self.file_number, number })
+    }
+
+    /// What dropped tables leave behind goes only when other blocks come, so that a cache that was full once has no room any more.
+    fn insert_if_room(&self, number: usize, block: Bytes) -> bool {
+        let key = BlockKey { file_number: self.file_number, number };
+        // Of its shard, in which alone others could have to give way.
+        let share = self.cache.capacity_bytes.load(Ordering::Relaxed) / self.cache.cache.num_shards() as u64;
+        let weight = ByBytes.weight(&key, &Block(block.clone()));
+        let has_room = self.cache.has_room(weight.max(share));
+        if has_room {
+            self.insert(number, block);
+        }
+        has_room
+    }
 }
 
 /// What names a block: its file and its place in it.

@@ -221,23 +221,42 @@ impl TableBlocks for Slots {
     }
 
     fn insert(&self, number: usize, block: Bytes) {
+        self.put(number, block, Queues::make_room);
+    }
+
+    fn holds(&self, number: usize) -> bool {
+        self.0.slots.get(number).is_some_and(|slot| slot.held.load().is_some())
+    }
+
+    fn insert_if_room(&self, number: usize, block: Bytes) -> bool {
+        self.put(number, block, |queues, bytes| queues.used_bytes + bytes <= queues.capacity_bytes)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.0.slots.len() * (size_of::<Slot>() + size_of::<AtomicU8>())
+    }
+}
+
+impl Slots {
+    /// Puts a block into its slot if there is room, which `room` looks for. True if it is there then.
+    fn put(&self, number: usize, block: Bytes, room: impl FnOnce(&mut Queues, u64) -> bool) -> bool {
         let row = &*self.0;
-        let Some(slot) = row.slots.get(number) else { return };
+        let Some(slot) = row.slots.get(number) else { return false };
         let held = Held { block, uses: AtomicU8::new(0) };
         let weight = held.weight();
         let mut queues = row.shard(number).lock();
         let old = slot.held.load_full().map_or(0, |old| old.weight());
         if weight > queues.capacity_bytes {
-            return;
+            return false;
         }
         if old > 0 {
             slot.fill(held);
             queues.used_bytes = queues.used_bytes - old + weight;
             queues.make_room(0);
-            return;
+            return true;
         }
-        if !queues.make_room(weight) {
-            return;
+        if !room(&mut queues, weight) {
+            return false;
         }
         let place = Place { row: Arc::downgrade(&self.0), number: number as u32 };
         if queues.left_lately(row.left_at[number].load(Ordering::Relaxed)) {
@@ -247,10 +266,7 @@ impl TableBlocks for Slots {
         }
         queues.used_bytes += weight;
         slot.fill(held);
-    }
-
-    fn memory_bytes(&self) -> usize {
-        self.0.slots.len() * (size_of::<Slot>() + size_of::<AtomicU8>())
+        true
     }
 }
 

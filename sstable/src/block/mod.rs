@@ -29,6 +29,7 @@ mod tests;
 mod varint;
 mod verify;
 mod walk;
+mod warm;
 mod writer;
 
 use bytes::Bytes;

@@ -17,7 +17,7 @@ use super::fault::Fault;
 use super::footer::{Footer, MARK_BYTES, Mark};
 use super::index::{Handle, Index};
 use super::stored::{self, Opened};
-use super::{describe, salvage, verify};
+use super::{describe, salvage, verify, warm};
 use crate::prefetch::prefetch;
 use crate::{
     BlockCache, CursorOptions, Error, Found, LostStretch, OpenTable, Properties, Result, TableBlocks,
@@ -120,6 +120,18 @@ where
         }
     }
 
+    fn warm_blocks(&self, merged: &[&Self]) -> Vec<usize> {
+        warm::warm_blocks(self, merged.iter().copied())
+    }
+
+    fn warm_block(&self, number: usize) -> Result<bool> {
+        // Somebody may have asked for it meanwhile.
+        if number >= self.index.len() || self.blocks.holds(number) {
+            return Ok(false);
+        }
+        Ok(self.blocks.insert_if_room(number, self.read(number)?))
+    }
+
     fn cursor(self: Arc<Self>, options: CursorOptions) -> BlockTableCursor<C, F> {
         BlockTableCursor::new(self, options)
     }
@@ -175,13 +187,18 @@ impl<C: BlockCache, F: FilterSet> BlockTableReader<C, F> {
 
     #[cold]
     pub(super) fn read_into_cache(&self, number: usize) -> Result<Bytes> {
-        let handle = self.index.handle(number);
-        let block = match self.is_packed {
-            true => read_packed_block(&*self.file, handle)?,
-            false => read_block(&*self.file, handle)?,
-        };
+        let block = self.read(number)?;
         self.blocks.insert(number, block.clone());
         Ok(block)
+    }
+
+    /// A data block from the file.
+    fn read(&self, number: usize) -> Result<Bytes> {
+        let handle = self.index.handle(number);
+        match self.is_packed {
+            true => read_packed_block(&*self.file, handle),
+            false => read_block(&*self.file, handle),
+        }
     }
 
     /// The filter's answer, for `verify`, which has no right to the trait's bounds.

@@ -24,6 +24,7 @@ pub fn check_block_cache<C: BlockCache>() {
     capacity_holds_while_blocks_come::<C>();
     shrinking_evicts_at_once::<C>();
     large_and_zero::<C>();
+    nobody_gives_way_for_what_was_not_asked_for::<C>();
     threads_see_only_what_was_inserted::<C>();
 }
 
@@ -109,6 +110,31 @@ fn capacity_holds_while_blocks_come<C: BlockCache>() {
         stats.used_bytes * 2 >= stats.capacity_bytes,
         "less than half of the capacity is used: {stats:?}"
     );
+}
+
+fn nobody_gives_way_for_what_was_not_asked_for<C: BlockCache>() {
+    let cache = Arc::new(C::new(CAPACITY_BYTES));
+    let (asked, offered) = (cache.table(1, 2000), cache.table(2, 2000));
+    for number in 0..10 {
+        asked.insert(number, block_for(1, number, BLOCK_BYTES));
+    }
+    let kept: Vec<usize> = (0..2000)
+        .filter(|&number| offered.insert_if_room(number, block_for(2, number, BLOCK_BYTES)))
+        .collect();
+    check_capacity(&*cache, 0);
+    let before = cache.stats();
+    assert!((0..2000).all(|number| offered.holds(number) == kept.binary_search(&number).is_ok()));
+    let held = (0..2000).filter(|&number| asked.holds(number)).count();
+    let after = cache.stats();
+    assert_eq!(
+        (before.hits, before.misses),
+        (after.hits, after.misses),
+        "to ask whether it is held is no look-up"
+    );
+    assert_eq!(held, if kept.is_empty() { held } else { 10 }, "blocks gave way");
+    for number in kept {
+        assert_eq!(offered.get(number), Some(block_for(2, number, BLOCK_BYTES)));
+    }
 }
 
 fn shrinking_evicts_at_once<C: BlockCache>() {

@@ -70,6 +70,7 @@ impl<P: Parts> RunCursor<P> {
         self.settle(moved)
     }
 
+    #[inline(always)]
     fn settle(&mut self, moved: Result<()>) -> Result<()> {
         if moved.is_err() {
             self.inner = None;

@@ -5,6 +5,10 @@
 //! it is stored to. So the space is reserved first, and a map is made only where the file system overwrites reserved
 //! space in place (ext2 to ext4, XFS, tmpfs); on all others the same trait is served by positional writes.
 //!
+//! After a sync the next stores are writes all the same. The sync took from the map the right to be stored to, so that the first store would be a page fault, which takes as long as
+//! a write; and a fault makes dirty all that the system caches together, up to megabytes of a file that is reused, where a write does that to the blocks it
+//! touches. The next sync would write all of it. Writes and the map see each other's bytes, both being the page cache.
+//!
 //! Invariant *space*: while `map` is `Some`, the file is at least `len` bytes long and all of it is reserved; nothing
 //! here cuts the file before `map` is `None`, after which nobody stores (a chore may still hold the mapping, and touches no page of it). What is left is what no map can promise: when a stranger cuts the file
 //! under us, or the disk fails to read a page of a reused file, the system answers a store with SIGBUS.
@@ -21,6 +25,10 @@ use crate::{CreateOptions, Error, MappedFile, Operation, Result};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// So many stores after a sync are writes: whoever syncs each of its stores, or every few of them, has no need for the map, and whoever does not is soon back to it.
+#[cfg(unix)]
+const WRITES_AFTER_SYNC: u8 = 4;
+
 #[derive(Debug)]
 pub(super) struct RealMappedFile {
     #[cfg(unix)]
@@ -28,6 +36,9 @@ pub(super) struct RealMappedFile {
     /// Whether it was synced since the last chore.
     #[cfg(unix)]
     synced: bool,
+    /// So many of the next stores are writes.
+    #[cfg(unix)]
+    writes_left: u8,
     file: PositionalFile,
     path: PathBuf,
     len: u64,
@@ -55,6 +66,8 @@ impl RealMappedFile {
             map: if safe { file.with(|f| Map::new(f, len)).ok() } else { None },
             #[cfg(unix)]
             synced: false,
+            #[cfg(unix)]
+            writes_left: 0,
             file,
             path: path.to_owned(),
             len,
@@ -64,11 +77,17 @@ impl RealMappedFile {
 
     fn store_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         #[cfg(unix)]
-        if let Some(map) = &mut self.map {
+        if self.writes_left == 0
+            && let Some(map) = &mut self.map
+        {
             return if map.store(offset, bytes) { Ok(()) } else { Err(outside()) };
         }
         if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > self.len) {
             return Err(outside());
+        }
+        #[cfg(unix)]
+        {
+            self.writes_left = self.writes_left.saturating_sub(1);
         }
         let written = self.file.write_all_at(bytes, offset);
         self.dead = written.is_err();
@@ -123,6 +142,7 @@ impl MappedFile for RealMappedFile {
         #[cfg(unix)]
         {
             self.synced = true;
+            self.writes_left = WRITES_AFTER_SYNC;
         }
         let synced = if self.dead { Err(dead()) } else { self.flush().and_then(|()| self.file.sync_data()) };
         synced.map_err(|e| {
@@ -165,14 +185,50 @@ mod tests {
     }
 
     #[test]
+    fn stores_after_a_sync_are_writes_that_the_map_sees() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let options = CreateOptions { preallocate_bytes: 100, existing: Existing::Refuse };
+        let mut file = RealMappedFile::create(&path, options).unwrap();
+        let mut expected = Vec::new();
+        for byte in 1..=20_u8 {
+            file.store(expected.len() as u64, &[byte; 3]).unwrap();
+            // The next store goes over some of this one, whichever way each of them goes.
+            expected.extend([byte; 2]);
+            if byte == 3 || byte == 5 {
+                file.sync().unwrap();
+                assert_eq!(file.writes_left, WRITES_AFTER_SYNC);
+            }
+        }
+        expected.push(20);
+        assert_eq!(file.writes_left, 0);
+        for offset in [98, u64::MAX] {
+            file.sync().unwrap();
+            assert_eq!(file.store(offset, b"outside").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+        Box::new(file).finish(expected.len() as u64).unwrap();
+        let reader = super::super::file::RealReadFile::open(&path).unwrap();
+        let mut bytes = vec![0; expected.len()];
+        crate::ReadFile::read_exact_at(&reader, &mut bytes, 0).unwrap();
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
     fn a_file_is_dead_after_a_failed_write_or_sync() {
         for fail in [|file: &mut RealMappedFile| file.store(0, b"x"), |file: &mut RealMappedFile| file.sync()]
         {
             let (_reader, writer) = std::io::pipe().unwrap();
             let broken = PositionalFile::new(File::from(OwnedFd::from(writer)));
             let path = PathBuf::from("p");
-            let mut file =
-                RealMappedFile { map: None, synced: false, file: broken, path, len: 10, dead: false };
+            let mut file = RealMappedFile {
+                map: None,
+                synced: false,
+                writes_left: 0,
+                file: broken,
+                path,
+                len: 10,
+                dead: false,
+            };
             fail(&mut file).unwrap_err();
             // Even when the disk is well again.
             file.file = PositionalFile::new(tempfile::tempfile().unwrap());

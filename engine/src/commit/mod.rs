@@ -2,11 +2,12 @@
 //!
 //! 1. *Join.* The first writer to come leads, which takes it one atomic operation when nobody waits (`queue.rs`, [`Turn`]); those who come while it works wait
 //!    in a queue and form the next group.
-//! 2. *Log.* The leader gives the group its sequence numbers and appends it to the log as one record, handed to the system or synced once for all.
-//! 3. *Insert.* A small group is inserted into the memtables by its leader. Of a larger one every writer inserts its own batch, in parallel, after the lead has
+//! 2. *Gather.* Before a sync the leader waits a little for those who wrote at the last one and are not back yet (`company.rs`).
+//! 3. *Log.* The leader gives the group its sequence numbers and appends it to the log as one record, handed to the system or synced once for all.
+//! 4. *Insert.* A small group is inserted into the memtables by its leader. Of a larger one every writer inserts its own batch, in parallel, after the lead has
 //!    passed on.
-//! 4. *Publish.* A group becomes visible when it and every group before it is inserted; a write returns when it is visible.
-//! 5. *Serve.* The leader of a small group then commits the groups of those who have come meanwhile. When nobody waits any more, or after some groups, it
+//! 5. *Publish.* A group becomes visible when it and every group before it is inserted; a write returns when it is visible.
+//! 6. *Serve.* The leader of a small group then commits the groups of those who have come meanwhile. When nobody waits any more, or after some groups, it
 //!    lets go of the lead, and whoever comes first takes it: a writer on its way, or the one that waits longest, who is told.
 //!
 //! A write that comes alone does all this in one go (`alone.rs`), without allocation. The log is synced before anything is inserted, so a
@@ -21,12 +22,14 @@
 //! a log (`first_log`) before that log can be ended.
 
 mod alone;
+mod company;
 mod publish;
 mod queue;
 mod record;
 mod room;
 
 use std::sync::Arc;
+use std::time::Duration;
 use terrace_entry::SeqNo;
 use terrace_wal::LogWriter;
 
@@ -229,7 +232,11 @@ impl<P: Parts> Shared<P> {
     fn join(self: &Arc<Self>, ops: Ops<'_>, durability: Durability) -> Result<()> {
         let turn = &self.commit.turn;
         if turn.take() {
-            return self.lead_alone(ops, durability);
+            return if durability == Durability::Synced {
+                self.lead(ops, durability, Followers::default())
+            } else {
+                self.lead_alone(ops, durability)
+            };
         }
         if !turn.is_led() {
             let followers = locked(&self.commit.queue).lead(turn, ops.bytes());
@@ -294,6 +301,12 @@ impl<P: Parts> Shared<P> {
     /// Commits the group of `ops` and its followers, and then the groups of those who have come meanwhile.
     fn lead(self: &Arc<Self>, ops: Ops<'_>, durability: Durability, followers: Followers<P>) -> Result<()> {
         let mut leading = Leading::new(self, followers);
+        let synced = durability == Durability::Synced || leading.followers.wants_sync();
+        if synced {
+            self.gather(&mut leading, ops.bytes());
+        }
+        let (members, began) =
+            (1 + leading.followers.0.len(), if synced { self.clock.now() } else { Duration::ZERO });
         let mut lead = locked(&self.commit.lead);
         let own = if leading.followers.0.is_empty() {
             match self.commit_alone(&mut lead, ops, durability)? {
@@ -306,6 +319,9 @@ impl<P: Parts> Shared<P> {
             self.lead_followers(&mut leading, &mut lead, Some(own))?
         };
         drop(lead);
+        if synced {
+            self.note_company(members, began);
+        }
         match own {
             Outcome::Insert(place, group) => {
                 drop(leading);

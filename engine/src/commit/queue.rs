@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::company::Company;
 use super::record::encoded;
 use super::{GROUP_BYTES_MAX, Group, Place, locked};
 use crate::batch::{KeyspaceId, Ops};
@@ -262,13 +263,14 @@ impl Turn {
 /// Who waits for a leader. While nobody leads, the first of them has been told that it may.
 pub(super) struct Queue<P: Parts> {
     pub(super) waiting: VecDeque<Arc<Request<P>>>,
+    pub(super) company: Company,
     /// For the next leader's followers, so that nobody allocates while others wait for the queue.
     followers: Followers<P>,
 }
 
 impl<P: Parts> Queue<P> {
     pub(super) fn new() -> Self {
-        Queue { waiting: VecDeque::new(), followers: Followers::default() }
+        Queue { waiting: VecDeque::new(), company: Company::default(), followers: Followers::default() }
     }
 
     /// Takes the lead for a write of some bytes, with followers. `None` when somebody leads, who then looks at the queue before it lets go.
@@ -334,6 +336,16 @@ impl<'a, P: Parts> Leading<'a, P> {
         }
     }
 
+    /// Takes along those who wait, into a group whose leader's own write has some bytes.
+    pub(super) fn take_along(&mut self, queue: &mut Queue<P>, bytes: usize) {
+        if self.followers.0.capacity() == 0 {
+            self.followers = std::mem::take(&mut queue.followers);
+        }
+        let bytes = self.followers.0.iter().fold(bytes, |sum, request| sum + request.bytes.len());
+        queue.take_while(&mut self.followers, bytes, |_| true);
+        self.shared.commit.turn.set(true, !queue.waiting.is_empty());
+    }
+
     /// Takes the next followers, those before the first that wants a sync; false when there are none and the lead has ended.
     pub(super) fn goes_on(&mut self) -> bool {
         let mut queue = locked(&self.shared.commit.queue);
@@ -396,6 +408,12 @@ pub(super) struct Followers<P: Parts>(pub(super) Vec<Arc<Request<P>>>);
 impl<P: Parts> Default for Followers<P> {
     fn default() -> Self {
         Followers(Vec::new())
+    }
+}
+
+impl<P: Parts> Followers<P> {
+    pub(super) fn wants_sync(&self) -> bool {
+        self.0.iter().any(|request| request.durability == Durability::Synced)
     }
 }
 

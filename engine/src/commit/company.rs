@@ -75,18 +75,20 @@ impl<P: Parts> Shared<P> {
     pub(super) fn gather(&self, leading: &mut Leading<'_, P>, bytes: usize) {
         let mut queue = locked(&self.commit.queue);
         let here = queue.here(leading);
-        let Some(limit) = queue.company.limit(here) else { return };
-        let until = self.clock.now() + limit;
-        for _ in 0..LOOKS_MAX {
-            drop(queue);
-            thread::yield_now();
-            queue = locked(&self.commit.queue);
-            if queue.here(leading) >= queue.company.expected || self.clock.now() >= until {
-                break;
+        if let Some(limit) = queue.company.limit(here) {
+            let until = self.clock.now() + limit;
+            for _ in 0..LOOKS_MAX {
+                drop(queue);
+                thread::yield_now();
+                queue = locked(&self.commit.queue);
+                if queue.here(leading) >= queue.company.expected || self.clock.now() >= until {
+                    break;
+                }
             }
+            let came = queue.here(leading) >= queue.company.expected;
+            queue.company.waited(came);
         }
-        let came = queue.here(leading) >= queue.company.expected;
-        queue.company.waited(came);
+        // Also without a wait: some may have come since the lead was taken.
         leading.take_along(&mut queue, bytes);
     }
 

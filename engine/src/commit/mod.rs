@@ -10,7 +10,7 @@
 //! 6. *Serve.* The leader of a small group then commits the groups of those who have come meanwhile. When nobody waits any more, or after some groups, it
 //!    lets go of the lead, and whoever comes first takes it: a writer on its way, or the one that waits longest, who is told.
 //!
-//! A write that comes alone does all this in one go (`alone.rs`), without allocation. The log is synced before anything is inserted, so a
+//! A write that comes alone does all this in one go (`alone.rs`), without allocation and, if it is not synced, without the queue's lock. The log is synced before anything is inserted, so a
 //! failed sync is never visible to a reader.
 //!
 //! That one thread does the work of several is flat combining (Hendler, Incze, Shavit, Tzafrir: Flat combining and the synchronization-parallelism tradeoff, 2010). The

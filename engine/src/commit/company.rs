@@ -6,6 +6,9 @@
 //! for less time than that sync took. A writer that always comes alone expects nobody and waits for nothing.
 //!
 //! Waiting in vain costs little: after it some groups go without, and twice as many each time that it happens again.
+//!
+//! The others do not sleep through a short sync. To wake seven threads one after the other took half as long as the sync that they waited for; who lets other threads
+//! go first until it is over is back at once. That costs the time of a processor that nobody else wants. RocksDB's writers wait so too, for up to 100 us.
 
 use std::time::Duration;
 
@@ -19,6 +22,10 @@ use crate::sync::thread;
 const WAIT_MAX: Duration = Duration::from_millis(1);
 /// How often it looks who has come, with other threads let go first in between: the end where a clock stands still.
 const LOOKS_MAX: usize = if cfg!(shuttle) { 3 } else { 4_000 };
+/// Who waits for a longer sync sleeps: to be woken is then little of it.
+const PATIENT_SYNC_MAX: Duration = Duration::from_micros(500);
+/// And of so few writers the one or two that are to be woken sleep: of two, the one that did not made the other's sync a tenth slower.
+const PATIENT_WRITERS_MIN: usize = 3;
 /// After however many waits in vain, no more groups than this go without.
 const WITHOUT_MAX: u32 = 64;
 
@@ -46,6 +53,14 @@ impl Company {
             return None;
         }
         Some(self.took.min(WAIT_MAX))
+    }
+
+    /// How long a writer lets other threads go first before it sleeps: until the sync that goes on, and the next, should be over.
+    pub(super) fn patience(&self) -> Duration {
+        if self.expected < PATIENT_WRITERS_MIN || self.took > PATIENT_SYNC_MAX {
+            return Duration::ZERO;
+        }
+        2 * self.took
     }
 
     /// A wait is over, and all who were expected came or not.
@@ -92,6 +107,16 @@ impl<P: Parts> Shared<P> {
         leading.take_along(&mut queue, bytes);
     }
 
+    /// Says for so long that one may wait without sleep.
+    pub(super) fn patient_for(&self, patience: Duration) -> impl FnMut() -> bool {
+        let until = if patience.is_zero() { Duration::ZERO } else { self.clock.now() + patience };
+        let mut looks = if patience.is_zero() { 0 } else { LOOKS_MAX };
+        move || {
+            looks = looks.saturating_sub(1);
+            looks > 0 && self.clock.now() < until
+        }
+    }
+
     /// A synced group of so many members is committed, since `began`.
     pub(super) fn note_company(&self, members: usize, began: Duration) {
         let took = self.clock.now().saturating_sub(began);
@@ -127,6 +152,18 @@ mod tests {
         assert_eq!(company.limit(7), Some(WAIT_MAX));
         company.synced(2, SYNC);
         assert_eq!(company.limit(2), None, "others have left");
+    }
+
+    #[test]
+    fn three_and_more_do_not_sleep_through_a_short_sync() {
+        let mut company = Company::default();
+        assert_eq!(company.patience(), Duration::ZERO);
+        company.synced(2, SYNC);
+        assert_eq!(company.patience(), Duration::ZERO);
+        company.synced(3, SYNC);
+        assert_eq!(company.patience(), 2 * SYNC);
+        company.synced(8, Duration::from_millis(5));
+        assert_eq!(company.patience(), Duration::ZERO);
     }
 
     #[test]

@@ -252,14 +252,16 @@ impl<P: Parts> Shared<P> {
             return self.lead(ops, durability, followers);
         }
         queue.waiting.push_back(Arc::clone(&request));
+        let patience =
+            if durability == Durability::Synced { queue.company.patience() } else { Duration::ZERO };
         drop(queue);
-        let written = self.follow(&request);
+        let written = self.follow(&request, patience);
         self.commit.requests.keep(request);
         written
     }
 
-    fn follow(self: &Arc<Self>, request: &Arc<Request<P>>) -> Result<()> {
-        while let Seen::MayLead = request.wait(&self.commit.lookers) {
+    fn follow(self: &Arc<Self>, request: &Arc<Request<P>>, patience: Duration) -> Result<()> {
+        while let Seen::MayLead = request.wait(&self.commit.lookers, self.patient_for(patience)) {
             let followers = locked(&self.commit.queue).lead_waiting(&self.commit.turn, request);
             // Whoever came by first leads, and may have taken this request along.
             let Some(followers) = followers else {

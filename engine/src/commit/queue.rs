@@ -168,10 +168,16 @@ impl<P: Parts> Request<P> {
     }
 
     /// Waits for the leader: some looks with a pause between, since most groups take a microsecond or two and a thread that slept takes some fifty to
-    /// wake; then sleep. Behind a sync, which takes longer than that, it sleeps soon.
-    pub(super) fn wait(&self, lookers: &Lookers) -> Seen {
+    /// wake; then sleep. Behind a sync, which takes longer than that, it looks less and lets other threads go first in between, as long as `patient` says so.
+    pub(super) fn wait(&self, lookers: &Lookers, mut patient: impl FnMut() -> bool) -> Seen {
         if let Some(seen) = lookers.look(self.durability != Durability::Synced, || self.seen()) {
             return seen;
+        }
+        while patient() {
+            thread::yield_now();
+            if let Some(seen) = self.seen() {
+                return seen;
+            }
         }
         // If it fails, there is something to see.
         let from = state::WAITING;

@@ -9,6 +9,9 @@
 //! a write; and a fault makes dirty all that the system caches together, up to megabytes of a file that is reused, where a write does that to the blocks it
 //! touches. The next sync would write all of it. Writes and the map see each other's bytes, both being the page cache.
 //!
+//! And where little was stored before a sync, a fresh file gets zeros ahead of the stores. Space that is only reserved makes the first sync of each block wait for the file system to note
+//! that it now holds something (a transaction of its journal); so that is done for many blocks at once.
+//!
 //! Invariant *space*: while `map` is `Some`, the file is at least `len` bytes long and all of it is reserved; nothing
 //! here cuts the file before `map` is `None`, after which nobody stores (a chore may still hold the mapping, and touches no page of it). What is left is what no map can promise: when a stranger cuts the file
 //! under us, or the disk fails to read a page of a reused file, the system answers a store with SIGBUS.
@@ -28,6 +31,12 @@ use std::path::{Path, PathBuf};
 /// So many stores after a sync are writes: whoever syncs each of its stores, or every few of them, has no need for the map, and whoever does not is soon back to it.
 #[cfg(unix)]
 const WRITES_AFTER_SYNC: u8 = 4;
+/// Written ahead: so much, and once for all the syncs of its blocks.
+#[cfg(unix)]
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+/// Whoever stores more than this from one sync to the next writes many blocks with each anyway.
+#[cfg(unix)]
+const LITTLE: u64 = 16 << 10;
 
 #[derive(Debug)]
 pub(super) struct RealMappedFile {
@@ -39,10 +48,47 @@ pub(super) struct RealMappedFile {
     /// So many of the next stores are writes.
     #[cfg(unix)]
     writes_left: u8,
+    #[cfg(unix)]
+    ahead: Ahead,
     file: PositionalFile,
     path: PathBuf,
     len: u64,
     dead: bool,
+}
+
+/// How far a file is stored to and written.
+#[cfg(unix)]
+#[derive(Debug, Default)]
+struct Ahead {
+    /// The blocks of a reused file hold something already.
+    fresh: bool,
+    /// Invariant *untouched*: nothing was stored from here on.
+    stored: u64,
+    /// What was stored at the last sync.
+    synced: u64,
+    /// Whether little was stored between the last two syncs.
+    little: bool,
+    /// Zeros are written up to here.
+    zeros: u64,
+}
+
+#[cfg(unix)]
+impl Ahead {
+    fn note_sync(&mut self) {
+        self.little = self.stored - self.synced <= LITTLE;
+        self.synced = self.stored;
+    }
+
+    /// Where zeros are to be written, in a file so long.
+    fn wanted(&self, len: u64) -> Option<(u64, u64)> {
+        if !self.fresh || !self.little || self.stored <= self.zeros {
+            return None;
+        }
+        let end = (self.stored + ZEROS.len() as u64).min(len);
+        // Whole blocks, save at the end of the file.
+        let end = if end == len { end } else { end & !0xfff };
+        (end > self.stored).then_some((self.stored, end))
+    }
 }
 
 impl RealMappedFile {
@@ -68,6 +114,8 @@ impl RealMappedFile {
             synced: false,
             #[cfg(unix)]
             writes_left: 0,
+            #[cfg(unix)]
+            ahead: Ahead { fresh: fresh && safe, ..Ahead::default() },
             file,
             path: path.to_owned(),
             len,
@@ -80,7 +128,11 @@ impl RealMappedFile {
         if self.writes_left == 0
             && let Some(map) = &mut self.map
         {
-            return if map.store(offset, bytes) { Ok(()) } else { Err(outside()) };
+            if !map.store(offset, bytes) {
+                return Err(outside());
+            }
+            self.ahead.stored = self.ahead.stored.max(offset + bytes.len() as u64);
+            return Ok(());
         }
         if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > self.len) {
             return Err(outside());
@@ -89,9 +141,23 @@ impl RealMappedFile {
         {
             self.writes_left = self.writes_left.saturating_sub(1);
         }
-        let written = self.file.write_all_at(bytes, offset);
+        let mut written = self.file.write_all_at(bytes, offset);
+        #[cfg(unix)]
+        if written.is_ok() {
+            self.ahead.stored = self.ahead.stored.max(offset + bytes.len() as u64);
+            written = self.write_zeros_ahead();
+        }
         self.dead = written.is_err();
         written
+    }
+
+    #[cfg(unix)]
+    fn write_zeros_ahead(&mut self) -> io::Result<()> {
+        let Some((from, to)) = self.ahead.wanted(self.len) else {
+            return Ok(());
+        };
+        self.ahead.zeros = to;
+        self.file.write_all_at(&ZEROS[..(to - from) as usize], from)
     }
 
     fn cut(&mut self, len: u64) -> io::Result<()> {
@@ -143,6 +209,7 @@ impl MappedFile for RealMappedFile {
         {
             self.synced = true;
             self.writes_left = WRITES_AFTER_SYNC;
+            self.ahead.note_sync();
         }
         let synced = if self.dead { Err(dead()) } else { self.flush().and_then(|()| self.file.sync_data()) };
         synced.map_err(|e| {
@@ -214,6 +281,58 @@ mod tests {
     }
 
     #[test]
+    fn zeros_ahead_go_over_nothing_that_was_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let len = 300_000_u64;
+        let options = CreateOptions { preallocate_bytes: len, existing: Existing::Refuse };
+        let mut file = RealMappedFile::create(&path, options).unwrap();
+        // The same where no map can be.
+        file.ahead.fresh = true;
+        let mut expected = vec![0; len as usize];
+        for (n, offset) in
+            [9, 10, 20_000, 13, 100_000, 99_000, 210_000, 16, 80_000, 299_000].into_iter().enumerate()
+        {
+            for sync in [true, false] {
+                let stored = [n as u8 + 1; 7];
+                file.store(offset, &stored).unwrap();
+                expected[offset as usize..][..7].copy_from_slice(&stored);
+                if sync {
+                    file.sync().unwrap();
+                }
+            }
+        }
+        assert_eq!(file.ahead.zeros, len, "it did write zeros");
+        Box::new(file).finish(len).unwrap();
+        let reader = super::super::file::RealReadFile::open(&path).unwrap();
+        let mut bytes = vec![1; len as usize];
+        crate::ReadFile::read_exact_at(&reader, &mut bytes, 0).unwrap();
+        assert!(bytes == expected);
+    }
+
+    #[test]
+    fn zeros_are_written_where_little_is_synced_and_once() {
+        let mut ahead = Ahead { fresh: true, ..Ahead::default() };
+        let len = 1 << 20;
+        ahead.stored = 100;
+        assert_eq!(ahead.wanted(len), None, "not synced yet");
+        ahead.note_sync();
+        ahead.stored = 200;
+        assert_eq!(ahead.wanted(len), Some((200, 64 << 10)));
+        ahead.zeros = 64 << 10;
+        ahead.stored = 64 << 10;
+        assert_eq!(ahead.wanted(len), None, "there are zeros up to there");
+        ahead.stored += LITTLE;
+        assert_eq!(ahead.wanted(len), Some((80 << 10, 144 << 10)));
+        assert_eq!(ahead.wanted(90 << 10), Some((80 << 10, 90 << 10)), "to the end of the file");
+        assert_eq!(ahead.wanted(80 << 10), None);
+        ahead.note_sync();
+        assert_eq!(ahead.wanted(len), None, "more than little was synced");
+        let reused = Ahead { fresh: false, little: true, stored: 100, ..Ahead::default() };
+        assert_eq!(reused.wanted(len), None);
+    }
+
+    #[test]
     fn a_file_is_dead_after_a_failed_write_or_sync() {
         for fail in [|file: &mut RealMappedFile| file.store(0, b"x"), |file: &mut RealMappedFile| file.sync()]
         {
@@ -224,6 +343,7 @@ mod tests {
                 map: None,
                 synced: false,
                 writes_left: 0,
+                ahead: Ahead::default(),
                 file: broken,
                 path,
                 len: 10,

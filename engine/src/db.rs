@@ -126,6 +126,16 @@ impl<P: Parts> Engine<P> {
         self.default.get(key)
     }
 
+    /// Lends the value of a key of the default keyspace to `read`, and returns what that makes of it: no copy, no allocation and no count of shares, which
+    /// [`Engine::get`] needs for a value that the caller may keep. What `read` holds up is the removal of obsolete tables and memtables, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::get`].
+    pub fn get_ref<R>(&self, key: impl AsRef<[u8]>, read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        self.default.get_ref(key, read)
+    }
+
     /// Makes all writes of a batch, together or not at all, as durably as the options say. The batch may name several keyspaces.
     ///
     /// # Errors

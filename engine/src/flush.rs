@@ -87,6 +87,8 @@ impl<P: Parts> Shared<P> {
 impl<P: Parts> Flush<P> {
     fn new(shared: &Arc<Shared<P>>, tree: &Arc<Tree<P>>, mem: Arc<Mem<P>>) -> Self {
         let boundaries = shared.snapshots.boundaries(|| shared.visible());
+        // Complete: its last number is visible.
+        mem.table.freeze();
         let mut cursor = Arc::clone(&mem.table).cursor();
         let Ok(()) = cursor.seek_to_first();
         let nothing: NothingBelow = |_| false;

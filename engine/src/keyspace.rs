@@ -111,13 +111,22 @@ impl<P: Parts> Keyspace<P> {
         self.shared().get(&self.tree, key.as_ref(), None)
     }
 
-    /// Whether a key has a value. Costs as much as [`Keyspace::get`].
+    /// Lends the value of a key to `read`, and returns what that makes of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Engine::get`].
+    pub fn get_ref<R>(&self, key: impl AsRef<[u8]>, read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        self.shared().get_ref(&self.tree, key.as_ref(), None, read)
+    }
+
+    /// Whether a key has a value. Costs as much as [`Keyspace::get_ref`].
     ///
     /// # Errors
     ///
     /// As [`crate::Engine::get`].
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        self.get(key).map(|value| value.is_some())
+        self.get_ref(key, |_| ()).map(|found| found.is_some())
     }
 
     /// Everything, in order.

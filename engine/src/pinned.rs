@@ -1,4 +1,4 @@
-//! Values handed out of a memtable without a copy.
+//! Values of a memtable, lent, or handed out without a copy.
 #![expect(unsafe_code, reason = "a value borrows from the memtable that it keeps alive")]
 
 use bytes::Bytes;
@@ -30,13 +30,41 @@ impl<M> AsRef<[u8]> for Pinned<M> {
     }
 }
 
-/// The newest version of `user_key` in `table` at or below `seqno`, its value shared when long.
-pub(crate) fn get<M: MemTable>(table: &Arc<M>, user_key: &[u8], seqno: SeqNo) -> Option<(Kind, Bytes)> {
-    let found = table.get(user_key, seqno)?;
-    let value = if found.value.len() < SHARE_BYTES_MIN {
-        Bytes::copy_from_slice(found.value)
-    } else {
-        Bytes::from_owner(Pinned { value: std::ptr::from_ref(found.value), _owner: Arc::clone(table) })
-    };
-    Some((found.kind, value))
+/// A version found in a memtable.
+pub(crate) struct InMemTable<'t, M> {
+    table: &'t Arc<M>,
+    found: terrace_memtable::Found<'t>,
+}
+
+/// The newest version of `user_key` in `table` at or below `seqno`.
+#[inline]
+pub(crate) fn get<'t, M: MemTable>(
+    table: &'t Arc<M>,
+    user_key: &[u8],
+    seqno: SeqNo,
+) -> Option<InMemTable<'t, M>> {
+    table.get(user_key, seqno).map(|found| InMemTable { table, found })
+}
+
+impl<M: MemTable> InMemTable<'_, M> {
+    #[inline]
+    pub(crate) fn kind(&self) -> Kind {
+        self.found.kind
+    }
+
+    #[inline]
+    pub(crate) fn value(&self) -> &[u8] {
+        self.found.value
+    }
+
+    /// The value to keep: a share of the memtable when it is long, else a copy.
+    #[inline]
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        let value = self.found.value;
+        if value.len() < SHARE_BYTES_MIN {
+            return Bytes::copy_from_slice(value);
+        }
+        // The value was borrowed from what the table is, of which this holds a share.
+        Bytes::from_owner(Pinned { value: std::ptr::from_ref(value), _owner: Arc::clone(self.table) })
+    }
 }

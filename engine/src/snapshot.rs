@@ -104,6 +104,20 @@ impl<P: Parts> Snapshot<P> {
         self.shared.get(self.tree_of(keyspace)?, key.as_ref(), Some(self.seqno))
     }
 
+    /// Lends the value of a key of `keyspace` to `read`, as [`crate::Engine::get_ref`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Engine::get`].
+    pub fn get_ref_in<R>(
+        &self,
+        keyspace: &Keyspace<P>,
+        key: impl AsRef<[u8]>,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        self.shared.get_ref(self.tree_of(keyspace)?, key.as_ref(), Some(self.seqno), read)
+    }
+
     /// Everything in the default keyspace, in order.
     #[must_use]
     pub fn iter(&self) -> Iter<P> {

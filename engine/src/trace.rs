@@ -7,7 +7,6 @@
 //!
 //! What a trace holds, and what sampling loses: `terrace-trace`.
 
-use bytes::Bytes;
 use std::fmt;
 use std::ops::Bound;
 use std::path::Path;
@@ -287,11 +286,17 @@ impl Drop for Scan {
 
 impl<P: Parts> Shared<P> {
     #[cold]
-    pub(crate) fn trace_get(&self, keyspace: KeyspaceId, key: &[u8], answer: &Result<Option<Bytes>>) {
+    /// `found`: the length of the value, or that there was none, or that the look-up failed.
+    pub(crate) fn trace_get<E>(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        found: core::result::Result<Option<usize>, E>,
+    ) {
         let current = self.tracer.recorder.load();
         let Some(recorder) = &**current else { return };
-        let operation = match answer {
-            Ok(Some(value)) => Operation::Get { value_bytes: value.len() as u32 },
+        let operation = match found {
+            Ok(Some(value_bytes)) => Operation::Get { value_bytes: value_bytes as u32 },
             Ok(None) => Operation::GetAbsent,
             Err(_) => return,
         };

@@ -5,12 +5,13 @@
 //! A version is copied to the arena, and its address goes to two places: into a hash index, where a look-up finds it with two
 //! cache misses, and on a stack of versions that wait for their place in the order. When a cursor is placed, whoever
 //! places it first moves all that wait, sorted, to a B+tree (that of `btree.rs`), and the cursor walks that. So puts and
-//! gets pay nothing for order; who wants order pays for what was written since somebody wanted it last.
+//! gets pay nothing for order; who wants order pays for what was written since somebody wanted it last. A table that nobody has walked when
+//! it is frozen becomes a sorted array and never a tree.
 //!
 //! The parts, each with its own head: the index (`hash/index.rs`: open addressing, as in I. Gonnet and R. Baeza-Yates, "Handbook of
 //! Algorithms and Data Structures", 1991, lock-free in the insert-only manner of C. Click's hash table, 2007),
 //! versions of one key (`hash/version.rs`: a list, newest first), those that wait (`hash/order.rs`: R. K. Treiber, "Systems
-//! programming: coping with parallelism", 1986). RocksDB's hash-linked memtables keep the index for ever and sort a copy of
+//! programming: coping with parallelism", 1986), the array (`hash/sorted.rs`). RocksDB's hash-linked memtables keep the index for ever and sort a copy of
 //! the whole table for each cursor; Speedb's sorts in a background thread. Here the order, once made, stays.
 //!
 //! # Departures
@@ -29,7 +30,7 @@
 //! With n versions, of which w wait: insert O(1), two cache misses; get O(1 + newer versions of the key), two or three; a seek
 //! O(log n) + O(w log n), the second once for all cursors: some 100 ns for each version that waits; steps as those of the
 //! B-tree. Memory besides the record (16 bytes, key, value): 16 bytes of links, 11 to 22 of index; and 17 to 25 of the tree once
-//! there is an order.
+//! there is an order, or 16 of the array.
 //!
 //! # Invariants
 //!
@@ -39,6 +40,7 @@
 mod hasher;
 mod index;
 mod order;
+mod sorted;
 mod version;
 
 use bytes::Bytes;
@@ -55,6 +57,7 @@ use crate::{Found, MemTable};
 
 use index::Index;
 use order::Waiting;
+use sorted::SortedCursor;
 use version::Version;
 
 /// The hash index with order on demand; see the head of its source file for algorithm and costs.
@@ -123,7 +126,11 @@ impl MemTable for HashMemTable {
     }
 
     fn cursor(self: Arc<Self>) -> HashCursor {
-        HashCursor { walk: Arc::clone(&self.tree).cursor(), table: self }
+        HashCursor { walk: Walk::Tree(Arc::clone(&self.tree).cursor()), table: self }
+    }
+
+    fn freeze(&self) {
+        self.waiting.freeze(&self.tree, self.len());
     }
 
     fn len(&self) -> usize {
@@ -138,13 +145,36 @@ impl MemTable for HashMemTable {
 /// Walks a [`HashMemTable`]. A seek first brings what was inserted since the last one of any cursor into order.
 pub struct HashCursor {
     table: Arc<HashMemTable>,
-    walk: BTreeCursor,
+    walk: Walk,
+}
+
+enum Walk {
+    Tree(BTreeCursor),
+    Sorted(SortedCursor),
+}
+
+/// Calls a cursor's method on whichever of them it is.
+macro_rules! on_walk {
+    ($walk:expr, $cursor:ident => $call:expr) => {
+        match $walk {
+            Walk::Tree($cursor) => $call,
+            Walk::Sorted($cursor) => $call,
+        }
+    };
 }
 
 impl HashCursor {
+    /// The walk over all that was inserted before this call.
     #[inline]
-    fn settle(&self) {
-        self.table.waiting.settle(&self.table.tree, self.table.len());
+    fn settled(&mut self) -> &mut Walk {
+        let HashMemTable { waiting, tree, .. } = &*self.table;
+        waiting.settle(tree, self.table.len());
+        if let Walk::Tree(_) = self.walk
+            && let Some(sorted) = waiting.sorted()
+        {
+            self.walk = Walk::Sorted(SortedCursor::new(Arc::clone(tree), sorted));
+        }
+        &mut self.walk
     }
 }
 
@@ -158,41 +188,37 @@ impl Cursor for HashCursor {
     type Error = Infallible;
 
     fn seek_to_first(&mut self) -> Result<(), Infallible> {
-        self.settle();
-        self.walk.seek_to_first()
+        on_walk!(self.settled(), walk => walk.seek_to_first())
     }
 
     fn seek_to_last(&mut self) -> Result<(), Infallible> {
-        self.settle();
-        self.walk.seek_to_last()
+        on_walk!(self.settled(), walk => walk.seek_to_last())
     }
 
     fn seek(&mut self, target: InternalKey<'_>) -> Result<(), Infallible> {
-        self.settle();
-        self.walk.seek(target)
+        on_walk!(self.settled(), walk => walk.seek(target))
     }
 
     fn seek_before(&mut self, target: InternalKey<'_>) -> Result<(), Infallible> {
-        self.settle();
-        self.walk.seek_before(target)
+        on_walk!(self.settled(), walk => walk.seek_before(target))
     }
 
     #[inline]
     fn next(&mut self) -> Result<(), Infallible> {
-        self.walk.next()
+        on_walk!(&mut self.walk, walk => walk.next())
     }
 
     #[inline]
     fn prev(&mut self) -> Result<(), Infallible> {
-        self.walk.prev()
+        on_walk!(&mut self.walk, walk => walk.prev())
     }
 
     #[inline]
     fn current(&self) -> Option<Entry<'_>> {
-        self.walk.current()
+        on_walk!(&self.walk, walk => walk.current())
     }
 
     fn value_bytes(&self) -> Bytes {
-        self.walk.value_bytes()
+        on_walk!(&self.walk, walk => walk.value_bytes())
     }
 }

@@ -19,6 +19,7 @@ const NEXT_SKIPS_OLD_VERSIONS: u8 = 6;
 const LEN_IS_ALWAYS_ZERO: u8 = 7;
 const MEMORY_IS_OF_KEYS_ONLY: u8 = 8;
 const TOMBSTONE_READ_AS_PUT: u8 = 9;
+const FREEZE_ADDS_A_VERSION: u8 = 10;
 
 struct Planted<const BUG: u8>(Arc<BTreeMemTable>);
 
@@ -58,6 +59,12 @@ impl<const BUG: u8> MemTable for Planted<BUG> {
 
     fn cursor(self: Arc<Self>) -> Self::Cursor {
         PlantedCursor(Arc::clone(&self.0).cursor())
+    }
+
+    fn freeze(&self) {
+        if BUG == FREEZE_ADDS_A_VERSION {
+            self.0.insert(InternalKey::new(b"late", SeqNo::MAX, Kind::Put), b"");
+        }
     }
 
     fn len(&self) -> usize {
@@ -147,4 +154,5 @@ caught! {
     a_len_that_does_not_count_is_caught: LEN_IS_ALWAYS_ZERO;
     memory_that_leaves_out_values_is_caught: MEMORY_IS_OF_KEYS_ONLY;
     a_tombstone_read_as_a_put_is_caught: TOMBSTONE_READ_AS_PUT;
+    a_freeze_that_changes_what_is_there_is_caught: FREEZE_ADDS_A_VERSION;
 }

@@ -165,6 +165,25 @@ fn versions_of_one_key_are_told_apart<M: MemTable>() {
     }
 }
 
+fn a_walk_beside_a_freeze_misses_nothing<M: MemTable>() {
+    let table = Arc::new(M::new(0));
+    (0..EACH).for_each(|number| insert(&*table, number % WRITERS, number));
+    let freeze = {
+        let table = Arc::clone(&table);
+        move || table.freeze()
+    };
+    let freezing = [thread::spawn(freeze.clone()), thread::spawn(freeze)];
+    for ascending in [true, false] {
+        let mut cursor = Arc::clone(&table).cursor();
+        let Ok(()) = if ascending { cursor.seek_to_first() } else { cursor.seek_to_last() };
+        assert_eq!(walk(&mut cursor, ascending).len(), EACH, "a version is lost or there twice");
+    }
+    for thread in freezing {
+        thread.join().unwrap();
+    }
+    (0..EACH).for_each(|number| assert_found(&*table, number % WRITERS, number));
+}
+
 macro_rules! scenarios {
     ($table:ident: $($scenario:ident),*) => {
         $(#[test]
@@ -177,17 +196,20 @@ macro_rules! scenarios {
 mod btree {
     use super::explore;
     scenarios!(BTreeMemTable: writers_lose_nothing, readers_find_what_returned,
-        cursors_stay_in_order_and_miss_nothing, versions_of_one_key_are_told_apart);
+        cursors_stay_in_order_and_miss_nothing, versions_of_one_key_are_told_apart,
+        a_walk_beside_a_freeze_misses_nothing);
 }
 
 mod skiplist {
     use super::explore;
     scenarios!(SkipListMemTable: writers_lose_nothing, readers_find_what_returned,
-        cursors_stay_in_order_and_miss_nothing, versions_of_one_key_are_told_apart);
+        cursors_stay_in_order_and_miss_nothing, versions_of_one_key_are_told_apart,
+        a_walk_beside_a_freeze_misses_nothing);
 }
 
 mod hash {
     use super::explore;
     scenarios!(HashMemTable: writers_lose_nothing, readers_find_what_returned,
-        cursors_stay_in_order_and_miss_nothing, versions_of_one_key_are_told_apart);
+        cursors_stay_in_order_and_miss_nothing, versions_of_one_key_are_told_apart,
+        a_walk_beside_a_freeze_misses_nothing);
 }

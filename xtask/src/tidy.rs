@@ -60,6 +60,7 @@ const UNSAFE_FILES: &[&str] = &[
     "memtable/src/btree/cursor.rs",
     "memtable/src/btree/node.rs",
     "memtable/src/hash/index.rs",
+    "memtable/src/hash/sorted.rs",
     "memtable/src/hash/version.rs",
     "memtable/src/skiplist.rs",
     "sstable/src/prefetch.rs",

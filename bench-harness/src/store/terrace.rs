@@ -180,8 +180,7 @@ impl<P: terrace::Parts> Store for TerraceStore<P> {
     }
 
     fn get(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> StoreResult<bool> {
-        let found = named("get", self.engine.get(key))?;
-        Ok(found.map(|value| visit(&value)).is_some())
+        Ok(named("get", self.engine.get_ref(key, visit))?.is_some())
     }
 
     fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<usize> {

@@ -66,7 +66,7 @@ pub enum Operation {
     },
     /// A write that is over the limits, or to a removed keyspace, and must be refused without a trace.
     Refused,
-    /// `get` and `contains_key`.
+    /// `get`, `get_ref` and `contains_key`.
     Get {
         /// Which keyspace.
         slot: usize,

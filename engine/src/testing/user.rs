@@ -109,11 +109,14 @@ impl<P: Parts> World<P> {
     pub(super) fn get(&mut self, slot: usize, key: &[u8]) -> Checked {
         let Some(keyspace) = self.keyspaces.get(&slot) else { return Ok(()) };
         let found = keyspace.get(key);
+        let lent = keyspace.get_ref(key, <[u8]>::to_vec);
         let there = keyspace.contains_key(key);
-        if let (Some(found), Some(there)) = (self.settle(found)?, self.settle(there)?) {
+        let answers = (self.settle(found)?, self.settle(lent)?, self.settle(there)?);
+        if let (Some(found), Some(lent), Some(there)) = answers {
             let expected = self.expected(slot, |entries| entries.get(key).cloned());
             if self.is_certain() {
                 equal("get", &found.as_deref().map(<[u8]>::to_vec), &expected)?;
+                equal("get_ref", &lent, &expected)?;
                 equal("contains_key", &there, &expected.is_some())?;
             }
             self.answer(found.as_deref());
@@ -257,12 +260,14 @@ impl<P: Parts> World<P> {
         }
         let entries = &state[then];
         let got = snapshot.get_in(keyspace, key);
+        let lent = snapshot.get_ref_in(keyspace, key, <[u8]>::to_vec);
         let found = snapshot.range_in::<&[u8], _>(keyspace, ..).collect::<Result<Vec<_>>>();
         let expected: KeyValues = entries.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         if let Some(found) = self.settle(found)?.map(owned) {
             equal("a scan of a snapshot", &found, &expected)?;
-            if let Some(got) = self.settle(got)? {
+            if let (Some(got), Some(lent)) = (self.settle(got)?, self.settle(lent)?) {
                 equal("get of a snapshot", &got.as_deref(), &entries.get(key).map(Vec::as_slice))?;
+                equal("get_ref of a snapshot", &lent.as_ref(), &entries.get(key))?;
             }
             self.answer(&found);
         }

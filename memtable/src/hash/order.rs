@@ -1,24 +1,26 @@
 //! Versions that wait for their place in the order, and how they come to it.
 //!
 //! Waiting versions are a stack: an insert adds to its top by one compare-and-swap, whoever asks for the order takes
-//! all of it by one swap. They are sorted by eight bytes behind what all their keys share, and go into the
-//! tree in that order: neighbours meet in the same leaf, and records are fetched ahead.
+//! all of it by one swap. They are sorted (`hash/sorted.rs`) and go into the
+//! tree in that order: neighbours meet in the same leaf, and records are fetched ahead. When no more inserts come and the tree is empty,
+//! they stay an array instead.
 //!
 //! # Invariants
 //!
-//! * **Announced**: `settling` is set before versions are taken, and cleared after all of them are in the tree. So
-//!   who finds no version waiting and `settling` clear finds in the tree all that was inserted before.
+//! * **Announced**: `settling` is set before versions are taken, and cleared after all of them are in the tree or the array is there. So
+//!   who finds no version waiting and `settling` clear finds in one of them all that was inserted before.
+//! * **Either**: once there is an array, the tree is empty, and nothing goes into it.
 
 use core::ptr;
 use core::sync::atomic::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
-use std::sync::PoisonError;
+use std::sync::{OnceLock, PoisonError};
 
 use crate::MemTable;
 use crate::arena::RecordHeader;
 use crate::btree::BTreeMemTable;
 use crate::sync::{AtomicPtr, AtomicUsize, Mutex};
-use crate::target::{Target, head_at};
 
+use super::sorted::{Heads, Place, Room, SortedPtr, sort};
 use super::version::Version;
 
 /// Up to so many are put in as they come: sorting would not pay.
@@ -30,8 +32,10 @@ const PREFETCH_VERSIONS: usize = 16;
 pub(super) struct Waiting {
     newest: AtomicPtr<RecordHeader>,
     settling: AtomicUsize,
-    /// Held by who moves versions to the tree.
+    /// Held by who moves versions to the tree, or sorts them.
     moving: Mutex<()>,
+    /// All versions, once no more come, if nobody had asked for the order before.
+    sorted: OnceLock<SortedPtr>,
 }
 
 impl Waiting {
@@ -40,6 +44,7 @@ impl Waiting {
             newest: AtomicPtr::new(ptr::null_mut()),
             settling: AtomicUsize::new(0),
             moving: Mutex::new(()),
+            sorted: OnceLock::new(),
         }
     }
 
@@ -56,7 +61,7 @@ impl Waiting {
         }
     }
 
-    /// Moves every version whose insert returned before this call to `tree`, which owns their arena. Some `len` versions
+    /// Moves every version whose insert returned before this call to `tree`, which owns their arena, if there is no array. Some `len` versions
     /// wait or are there: so much memory is taken at once.
     #[inline]
     pub(super) fn settle(&self, tree: &BTreeMemTable, len: usize) {
@@ -64,6 +69,33 @@ impl Waiting {
         if !self.newest.load(Acquire).is_null() || self.settling.load(Acquire) != 0 {
             self.move_all(tree, len);
         }
+    }
+
+    /// The array, for who has settled first: then, if there is none, all is in the tree.
+    #[inline]
+    pub(super) fn sorted(&self) -> Option<SortedPtr> {
+        self.sorted.get().copied()
+    }
+
+    /// Sorts all `len` versions of a table that takes no more inserts, unless some are in `tree`, which owns their arena, already.
+    #[cold]
+    pub(super) fn freeze(&self, tree: &BTreeMemTable, len: usize) {
+        let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        if len == 0 || tree.len() > 0 || self.sorted.get().is_some() {
+            return;
+        }
+        self.settling.store(1, Relaxed);
+        let mut room = Room::new(tree.nodes(), len);
+        // Release: see Announced. Acquire: the versions taken are read.
+        let taken = Version::take_waiting(&self.newest, tree.records());
+        let mut heads = Heads::default();
+        for version in core::iter::successors(taken, |version| version.next_waiting()) {
+            version.prefetch_before();
+            let place = heads.place(version, room.places());
+            room.push(place);
+        }
+        let _ = self.sorted.set(room.sorted(heads.skip()));
+        self.settling.store(0, Release);
     }
 
     #[cold]
@@ -89,47 +121,19 @@ impl Waiting {
     }
 }
 
-/// A version and eight bytes of its key.
-#[derive(Clone, Copy)]
-struct Keyed<'t> {
-    head: u64,
-    version: Version<'t>,
-}
-
 fn insert_sorted<'t>(tree: &'t BTreeMemTable, versions: impl Iterator<Item = Version<'t>>, expected: usize) {
-    let (mut versions, skip) = with_heads(versions, expected);
-    versions.sort_unstable_by_key(|keyed| keyed.head);
-    for tied in versions.chunk_by_mut(|a, b| a.head == b.head).filter(|tied| tied.len() > 1) {
-        tied.sort_unstable_by(|a, b| {
-            Target::of_record(b.version.record()).order_of_tied(a.version.record(), skip)
-        });
-    }
-    tree.insert_ascending(versions.iter().enumerate().map(|(number, keyed)| {
-        if let Some(ahead) = versions.get(number + PREFETCH_VERSIONS) {
-            ahead.version.prefetch();
-        }
-        keyed.version.record()
-    }));
-}
-
-/// The versions, each with the eight bytes behind what all their keys share, and how much that is.
-fn with_heads<'t>(versions: impl Iterator<Item = Version<'t>>, expected: usize) -> (Vec<Keyed<'t>>, usize) {
-    let mut keyed: Vec<Keyed<'t>> = Vec::with_capacity(expected);
-    let mut skip = usize::MAX;
-    let mut shared: &[u8] = &[];
+    let mut places: Vec<Place<'t>> = Vec::with_capacity(expected);
+    let mut heads = Heads::default();
     for version in versions {
         version.prefetch_before();
-        let key = version.record().user_key();
-        if keyed.is_empty() {
-            (shared, skip) = (key, key.len());
-        }
-        if !key.starts_with(shared) {
-            skip = shared.iter().zip(key).take_while(|(a, b)| a == b).count();
-            shared = &shared[..skip];
-            // Seldom, after the first few: what random keys share is soon known.
-            keyed.iter_mut().for_each(|keyed| keyed.head = head_at(keyed.version.record().user_key(), skip));
-        }
-        keyed.push(Keyed { head: head_at(key, skip), version });
+        let place = heads.place(version, &mut places);
+        places.push(place);
     }
-    (keyed, skip)
+    sort(&mut places, heads.skip());
+    tree.insert_ascending(places.iter().enumerate().map(|(number, place)| {
+        if let Some(ahead) = places.get(number + PREFETCH_VERSIONS) {
+            ahead.fetch();
+        }
+        place.record()
+    }));
 }

@@ -57,6 +57,28 @@ fn check_versions<M: MemTable>(versions: &[OwnedVersion], bytes_hint: usize) {
     check_get(&*table, &oracle, b"", SeqNo::MAX);
     check_get(&*table, &oracle, &[0xff; 40], SeqNo::MAX);
     check_cursor(&mut Arc::clone(&table).cursor(), versions.to_vec(), 2000, versions.len() as u64);
+    check_frozen(&table, versions);
+
+    let never_walked = Arc::new(M::new(bytes_hint));
+    versions.iter().for_each(|version| insert(&*never_walked, version));
+    check_frozen(&never_walked, versions);
+}
+
+/// Freezes a table that holds `versions`, and checks that it holds them still: for a cursor of before, for a new one, and for look-ups.
+fn check_frozen<M: MemTable>(table: &Arc<M>, versions: &[OwnedVersion]) {
+    let mut old = Arc::clone(table).cursor();
+    table.freeze();
+    assert_eq!(table.len(), versions.len(), "freeze leaves len as it was");
+    let mut new = Arc::clone(table).cursor();
+    table.freeze();
+    for cursor in [&mut old, &mut new] {
+        check_cursor(cursor, versions.to_vec(), 300, versions.len() as u64);
+    }
+    let oracle = Oracle::new(versions);
+    for (key, seqno, ..) in versions {
+        check_get(&**table, &oracle, key, *seqno);
+        check_get(&**table, &oracle, key, SeqNo::MAX);
+    }
 }
 
 /// An empty table finds nothing, and its cursor stands nowhere.

@@ -88,8 +88,7 @@ impl<P: Parts> Store for SpreadStore<P> {
     }
 
     fn get(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> StoreResult<bool> {
-        let found = named("get", self.of(key).get(key))?;
-        Ok(found.map(|value| visit(&value)).is_some())
+        Ok(named("get", self.of(key).get_ref(key, visit))?.is_some())
     }
 
     fn scan_from(&self, from: &[u8], count: usize, visit: &mut Visitor<'_>) -> StoreResult<usize> {

@@ -64,6 +64,7 @@
 mod error;
 mod fault;
 mod mem;
+mod pages;
 mod real;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -76,6 +77,7 @@ use std::sync::Arc;
 pub use error::{Error, Operation, Result};
 pub use fault::{Attempt, Fault, FaultRule, FaultVfs};
 pub use mem::{ChangeKind, CrashFate, MemVfs, PendingChange};
+pub use pages::PageVec;
 pub use real::{RealVfs, set_thread_niceness};
 
 /// How [`Vfs::create`] and [`Vfs::create_mapped`] prepare a file.

@@ -64,6 +64,7 @@ const UNSAFE_FILES: &[&str] = &[
     "memtable/src/hash/version.rs",
     "memtable/src/skiplist.rs",
     "sstable/src/prefetch.rs",
+    "vfs/src/pages.rs",
     "vfs/src/real/map.rs",
     "vfs/src/real/os.rs",
     "wal/src/checksum.rs",

@@ -17,14 +17,16 @@
 //! Separators are not prefix-compressed among themselves: they are searched where they lie in the block's payload, without a
 //! second copy, and damaged bytes can not make them larger in memory than they are in the file.
 //!
-//! Costs: for n blocks some 33 bytes each and the payload. A search is O(log n) over integers (heads, as in [`super::data`]), with keys
+//! Costs: for n blocks some 17 bytes each and the payload, in pages that go back to the system with the table. A search is O(log n) over integers (heads, as in [`super::data`]), with keys
 //! compared only where heads are equal. It goes over every 16th head, which are few enough to stay in the processor's first
 //! caches, and then counts among 16 that lie side by side: two or three cache lines fetched at once, where a binary search
-//! over all heads waits for one line after another. Offsets lie apart: who finds a block in the cache needs none.
+//! over all heads waits for one line after another. Where blocks lie stands apart, since who finds a block in the cache does not need it: the length of each,
+//! and where every 16th begins.
 
 use bytes::Bytes;
 use core::cmp::Ordering;
 use terrace_entry::InternalKey;
+use terrace_vfs::PageVec;
 
 use super::fault::Fault;
 use super::{key, varint};
@@ -40,13 +42,14 @@ pub(crate) struct Handle {
 
 /// The part that a search seldom needs.
 #[derive(Clone, Copy, Debug)]
-struct Separator {
-    trailer: u64,
+struct Row {
+    /// Where in the payload it begins.
     at: u32,
-    len: u32,
+    /// Stored length of its block.
+    block_len: u32,
 }
 
-/// Heads counted one by one at the end of a search.
+/// Heads counted one by one at the end of a search; and blocks between two whose beginning is known without adding lengths.
 const STRIDE: usize = 16;
 
 /// The decoded index.
@@ -56,12 +59,12 @@ pub(crate) struct Index {
     /// Bytes that all separators have in common.
     prefix_bytes: usize,
     /// Of each block's separator, after the common prefix.
-    heads: Vec<u64>,
-    /// Where each block begins, and where the last one ends.
-    offsets: Vec<u64>,
+    heads: PageVec<u64>,
     /// Heads 0, [`STRIDE`], 2 [`STRIDE`], ...
     sampled: Vec<u64>,
-    separators: Vec<Separator>,
+    rows: PageVec<Row>,
+    /// Where blocks 0, [`STRIDE`], 2 [`STRIDE`], ... begin.
+    offsets: Vec<u64>,
 }
 
 /// The least bytes that a row can take: an empty separator.
@@ -76,17 +79,21 @@ impl Index {
         if count > (payload.len() / ROW_BYTES_MIN) as u64 {
             return Err(Fault::Damage("index claims more blocks than it has room for"));
         }
-        let mut separators = Vec::with_capacity(count as usize);
-        let mut offsets = Vec::with_capacity(count as usize + 1);
+        if u32::try_from(payload.len()).is_err() {
+            return Err(Fault::Damage("index is longer than a block may be"));
+        }
+        let mut rows = PageVec::with_capacity(count as usize);
+        let mut offsets = Vec::with_capacity(count as usize / STRIDE + 1);
         let mut offset = 0u64;
-        offsets.push(offset);
-        for _ in 0..count {
-            let (separator, len, next) = decode_row(&payload, at).ok_or(DAMAGED)?;
-            at = next;
+        for number in 0..count as usize {
+            if number.is_multiple_of(STRIDE) {
+                offsets.push(offset);
+            }
+            let DecodedRow { block_len, end, .. } = decode_row(&payload, at).ok_or(DAMAGED)?;
+            rows.push(Row { at: at as u32, block_len });
+            at = end;
             // Below 2^32 blocks of below 2^32 bytes.
-            offset += len;
-            offsets.push(offset);
-            separators.push(separator);
+            offset += u64::from(block_len);
         }
         if at != payload.len() {
             return Err(Fault::Damage("index has bytes after its last block"));
@@ -94,8 +101,8 @@ impl Index {
         if offset != data_end {
             return Err(Fault::Damage("data blocks do not end where the index begins"));
         }
-        let (heads, sampled) = (Vec::new(), Vec::new());
-        let mut index = Index { payload, prefix_bytes: 0, heads, offsets, sampled, separators };
+        let (heads, sampled) = (PageVec::new(), Vec::new());
+        let mut index = Index { payload, prefix_bytes: 0, heads, sampled, rows, offsets };
         index.check_order()?;
         index.make_heads();
         Ok(index)
@@ -124,26 +131,33 @@ impl Index {
     /// Data blocks.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.separators.len()
+        self.rows.len()
+    }
+
+    #[inline]
+    fn row(&self, number: usize) -> DecodedRow<'_> {
+        let row = decode_row(&self.payload, self.rows[number].at as usize);
+        row.expect("it was decoded once")
     }
 
     /// The user key of a block's separator.
     #[inline]
     pub(crate) fn separator(&self, number: usize) -> &[u8] {
-        let separator = &self.separators[number];
-        &self.payload[separator.at as usize..separator.at as usize + separator.len as usize]
+        self.row(number).separator
     }
 
     /// The trailer of a block's separator.
     pub(crate) fn separator_trailer(&self, number: usize) -> u64 {
-        self.separators[number].trailer
+        self.row(number).trailer
     }
 
     /// Where a block is.
     #[inline]
     pub(crate) fn handle(&self, number: usize) -> Handle {
-        let offset = self.offsets[number];
-        Handle { offset, len: (self.offsets[number + 1] - offset) as usize }
+        let len = self.rows[number].block_len as usize;
+        let begin = number - number % STRIDE;
+        let before = self.rows[begin..number].iter().map(|row| u64::from(row.block_len));
+        Handle { offset: self.offsets[number / STRIDE] + before.sum::<u64>(), len }
     }
 
     /// The first block whose separator is at or after `target`: the one that holds the first version at or after it, unless that is
@@ -160,7 +174,7 @@ impl Index {
         let wanted = key::head(target.user_key, self.prefix_bytes);
         // The last sampled head below the wanted one begins the stretch in which the first head not below it ends.
         let stretch = self.sampled.partition_point(|&head| head < wanted).saturating_sub(1) * STRIDE;
-        let heads = self.heads.as_slice();
+        let heads = &*self.heads;
         let stretch_end = heads.len().min(stretch + STRIDE);
         let below = heads[stretch.min(stretch_end)..stretch_end].iter().filter(|&&head| head < wanted);
         let low = stretch + below.count();
@@ -174,8 +188,9 @@ impl Index {
     fn locate_among_equals(&self, mut low: usize, mut high: usize, target: InternalKey<'_>) -> usize {
         while low < high {
             let middle = low.midpoint(high);
-            let is_before = match self.separator(middle).cmp(target.user_key) {
-                Ordering::Equal => self.separators[middle].trailer > target.trailer(),
+            let row = self.row(middle);
+            let is_before = match row.separator.cmp(target.user_key) {
+                Ordering::Equal => row.trailer > target.trailer(),
                 unequal => unequal.is_lt(),
             };
             if is_before {
@@ -189,36 +204,51 @@ impl Index {
 
     /// Bytes held.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let words = self.heads.capacity() + self.offsets.capacity() + self.sampled.capacity();
-        self.payload.len() + words * 8 + self.separators.capacity() * size_of::<Separator>()
+        let words = self.offsets.capacity() + self.sampled.capacity();
+        self.payload.len()
+            + self.heads.capacity_bytes()
+            + self.rows.capacity_bytes()
+            + words * size_of::<u64>()
     }
 }
 
-/// A separator, the length of its block, and where the next row begins.
-fn decode_row(payload: &[u8], at: usize) -> Option<(Separator, u64, usize)> {
+/// A row of the payload.
+struct DecodedRow<'p> {
+    separator: &'p [u8],
+    trailer: u64,
+    block_len: u32,
+    /// Where the next row begins.
+    end: usize,
+}
+
+#[inline]
+fn decode_row(payload: &[u8], at: usize) -> Option<DecodedRow<'_>> {
     let (len, separator_at) = varint::take(payload, at)?;
     let separator_end = separator_at.checked_add(usize::try_from(len).ok()?)?;
+    let separator = payload.get(separator_at..separator_end)?;
     let (trailer, next) = varint::take(payload, separator_end)?;
-    let (block_len, next) = varint::take(payload, next)?;
-    let separator =
-        Separator { trailer, at: u32::try_from(separator_at).ok()?, len: u32::try_from(len).ok()? };
-    (block_len <= u64::from(u32::MAX)).then_some((separator, block_len, next))
+    let (block_len, end) = varint::take(payload, next)?;
+    Some(DecodedRow { separator, trailer, block_len: u32::try_from(block_len).ok()?, end })
 }
 
 /// Collects the index while blocks are written.
 #[derive(Debug, Default)]
 pub(crate) struct IndexBuilder {
     count: u64,
-    rows: Vec<u8>,
+    rows: PageVec<u8>,
+    /// Space in which a row is laid out.
+    row: Vec<u8>,
 }
 
 impl IndexBuilder {
     /// Adds a block of `len` stored bytes.
     pub(crate) fn add(&mut self, separator: &[u8], trailer: u64, len: usize) {
-        varint::put(&mut self.rows, separator.len() as u64);
-        self.rows.extend_from_slice(separator);
-        varint::put(&mut self.rows, trailer);
-        varint::put(&mut self.rows, len as u64);
+        self.row.clear();
+        varint::put(&mut self.row, separator.len() as u64);
+        self.row.extend_from_slice(separator);
+        varint::put(&mut self.row, trailer);
+        varint::put(&mut self.row, len as u64);
+        self.rows.extend_from_slice(&self.row);
         self.count += 1;
     }
 

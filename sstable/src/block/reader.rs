@@ -9,7 +9,7 @@ use core::cell::Cell;
 use std::sync::Arc;
 use terrace_bloom::{FilterId, FilterSet, KeyHash, StockFilters};
 use terrace_entry::{InternalKey, SeqNo};
-use terrace_vfs::ReadFile;
+use terrace_vfs::{PageVec, ReadFile};
 
 use super::cursor::BlockTableCursor;
 use super::data::DataBlock;
@@ -61,7 +61,7 @@ where
         let fault = |handle: Handle| move |fault: Fault| fault.of(file.path(), handle.offset);
         let properties_payload = read_block(file, footer.properties)?;
         let properties = describe::decode(&properties_payload).map_err(fault(footer.properties))?;
-        let index_payload = read_block(file, footer.index)?;
+        let index_payload = in_pages(read_block(file, footer.index)?);
         let index = Index::decode(index_payload, footer.index.offset).map_err(fault(footer.index))?;
         let counted =
             properties.file_bytes == footer.file_bytes && properties.data_blocks == index.len() as u64;
@@ -257,6 +257,13 @@ pub(super) fn read_block(file: &dyn ReadFile, handle: Handle) -> Result<Bytes> {
     }
 }
 
+/// Moves what stays as long as the table to where it leaves no hole.
+fn in_pages(block: Bytes) -> Bytes {
+    let mut pages = PageVec::with_capacity(block.len());
+    pages.extend_from_slice(&block);
+    Bytes::from_owner(pages)
+}
+
 /// Reads and checks the end of a table file.
 pub(super) fn read_footer(file: &dyn ReadFile) -> Result<Footer> {
     let file_bytes = file.len()?;
@@ -279,19 +286,19 @@ const LINE_BYTES: usize = 64;
 /// Reads the filter to an address aligned to cache lines, so that a line of a blocked filter is one miss and not two.
 fn open_filter<F: FilterSet>(file: &dyn ReadFile, handle: Handle) -> Result<F::Reader<Bytes>> {
     let fault = |fault: Fault| fault.of(file.path(), handle.offset);
-    let mut buffer: Vec<u8> = Vec::with_capacity(handle.len + LINE_BYTES);
+    let mut buffer = PageVec::zeroed(handle.len + LINE_BYTES);
     // `align_offset` may decline to answer; then the filter is merely not aligned.
     let start = buffer.as_ptr().align_offset(LINE_BYTES);
     let start = if start < LINE_BYTES { start } else { 0 };
-    buffer.resize(start + handle.len, 0);
-    file.read_exact_at(&mut buffer[start..], handle.offset)?;
-    let Opened::Plain(len) = stored::open(&buffer[start..], handle.offset).map_err(fault)? else {
+    let end = start + handle.len;
+    file.read_exact_at(&mut buffer[start..end], handle.offset)?;
+    let Opened::Plain(len) = stored::open(&buffer[start..end], handle.offset).map_err(fault)? else {
         return Err(fault(Fault::Damage("filter is compressed")));
     };
     let Some(filter_len) = len.checked_sub(1) else {
         return Err(fault(Fault::Damage("filter does not say its kind")));
     };
     let id = FilterId(buffer[start + filter_len]);
-    let bytes = Bytes::from(buffer).slice(start..start + filter_len);
+    let bytes = Bytes::from_owner(buffer).slice(start..start + filter_len);
     F::open(id, bytes).map_err(|source| Error::Filter { file: Some(file.path().to_owned()), source })
 }

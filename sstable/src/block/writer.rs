@@ -13,7 +13,7 @@ use core::marker::PhantomData;
 
 use terrace_bloom::{FilterSet, KeyHash, StockFilters};
 use terrace_entry::{InternalKey, KeyBuffer, Kind, SeqNo};
-use terrace_vfs::WriteFile;
+use terrace_vfs::{PageVec, WriteFile};
 
 use super::build::DataBlockBuilder;
 use super::footer::{FOOTER_BYTES, Footer, version_for};
@@ -56,7 +56,7 @@ pub struct BlockTableWriter<F: FilterSet = StockFilters> {
     last_trailer: u64,
     /// Space in which a separator is shortened.
     separator: Vec<u8>,
-    hashes: Vec<KeyHash>,
+    hashes: PageVec<KeyHash>,
     properties: Properties,
     failed: bool,
     filters: PhantomData<fn() -> F>,
@@ -83,7 +83,7 @@ impl<F: FilterSet> TableWriter for BlockTableWriter<F> {
             last_key: KeyBuffer::new(),
             last_trailer: 0,
             separator: Vec::new(),
-            hashes: Vec::new(),
+            hashes: PageVec::new(),
             properties: Properties {
                 created_at_unix_seconds: options.created_at_unix_seconds,
                 ..Properties::default()

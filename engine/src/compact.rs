@@ -22,8 +22,8 @@ use crate::version::{Run, RunTables, Table, Version, View};
 use crate::warm::Warming;
 use crate::{Error, Parts, Result};
 
-/// Read-ahead of a merge, in bytes.
-const READAHEAD_BYTES: usize = 1 << 20;
+/// Read-ahead of a merge, in bytes, for each of its sources.
+const READAHEAD_BYTES: usize = 256 << 10;
 /// Versions merged between two looks at whether to go on.
 const ENTRIES_PER_STEP: usize = 4096;
 

@@ -138,6 +138,7 @@ impl<P: Parts> Flush<P> {
             tables = tables.len(),
             "flushed a memtable"
         );
+        shared.limit_active(&self.tree, self.mem.memory_bytes());
         shared.share_memory();
         shared.throttle.update(shared);
         shared.want_compaction(&self.tree);

@@ -169,6 +169,8 @@ pub(crate) struct Mem<P: Parts> {
     pub(crate) table: Arc<P::MemTable>,
     /// The oldest log that holds something of it; `u64::MAX` while none does.
     pub(crate) first_log: AtomicU64,
+    /// It is sealed when it has so many bytes.
+    pub(crate) full_at: AtomicU64,
     /// Once sealed: the last sequence number that may be in it. It is complete when that number is visible.
     pub(crate) last_seqno: AtomicU64,
 }
@@ -178,6 +180,7 @@ impl<P: Parts> Mem<P> {
         Arc::new(Mem {
             table: Arc::new(P::MemTable::new(bytes_hint)),
             first_log: AtomicU64::new(u64::MAX),
+            full_at: AtomicU64::new(bytes_hint as u64),
             last_seqno: AtomicU64::new(u64::MAX),
         })
     }

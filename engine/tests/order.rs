@@ -113,6 +113,10 @@ struct Stepped {
 
 impl Stepped {
     fn new(order: BackgroundOrder, memtables_max: usize) -> Self {
+        Self::with_memtables_of(8 << 10, order, memtables_max)
+    }
+
+    fn with_memtables_of(bytes: usize, order: BackgroundOrder, memtables_max: usize) -> Self {
         let clock = Arc::new(SimClock::new());
         let lanes = Mutex::default();
         let executor = Arc::new(OneThread { lanes, clock: Arc::clone(&clock) });
@@ -120,7 +124,7 @@ impl Stepped {
             .vfs(Arc::new(MemVfs::new()))
             .clock(clock as Arc<dyn Clock>)
             .executor(Arc::clone(&executor) as Arc<dyn Executor>)
-            .memtable_bytes(8 << 10)
+            .memtable_bytes(bytes)
             .memtables_max(memtables_max)
             .log_preallocate_bytes(0)
             .background_order(order)
@@ -142,16 +146,16 @@ impl Stepped {
         self.shape_of(keyspace, |keyspace| keyspace.shape.runs_of(level).len())
     }
 
-    /// Writes until one more memtable of the keyspace is sealed.
-    fn seal(&self, keyspace: &Keyspace<Own>) {
+    /// Writes until one more memtable of the keyspace is sealed, and says how many writes that took.
+    fn seal(&self, keyspace: &Keyspace<Own>) -> u32 {
         let memtables = || self.shape_of(keyspace, |keyspace| keyspace.memtables.len());
         let before = memtables();
-        for number in 0_u32.. {
-            if memtables() > before {
-                return;
-            }
-            keyspace.put(number.to_be_bytes(), [7; 100]).unwrap();
+        let mut writes = 0;
+        while memtables() == before {
+            write(keyspace, writes);
+            writes += 1;
         }
+        writes
     }
 
     fn step_until(&self, ready: impl Fn() -> bool) {
@@ -159,6 +163,10 @@ impl Stepped {
             assert!(self.executor.step(), "{}", self.db.shape());
         }
     }
+}
+
+fn write(keyspace: &Keyspace<Own>, number: u32) {
+    keyspace.put(number.to_be_bytes(), [7; 100]).unwrap();
 }
 
 fn of_each<T>(ask: impl Fn(BackgroundOrder) -> T) -> [T; 3] {
@@ -209,12 +217,30 @@ fn a_keyspace_lines_up_again_after_each_memtable_only_in_the_plain_order() {
     let turns = of_each(|order| {
         let stepped = Stepped::new(order, 8);
         let [first, second] = stepped.keyspaces();
-        (0..3).for_each(|_| stepped.seal(&first));
+        for _ in 0..3 {
+            stepped.seal(&first);
+        }
         stepped.seal(&second);
         stepped.step_until(|| stepped.db.stats().flushes == 2);
         (stepped.runs(&first, 0), stepped.runs(&second, 0))
     });
     assert_eq!(turns, [(2, 0), (2, 0), (1, 1)]);
+}
+
+#[test]
+fn a_memtable_is_sealed_early_only_after_writers_were_fast_beside_a_flush() {
+    let stepped = Stepped::with_memtables_of(1 << 20, BackgroundOrder::default(), 8);
+    let [keyspace, _] = stepped.keyspaces();
+    let whole = f64::from(stepped.seal(&keyspace));
+    // As much as 0.7 of a memtable comes while one is flushed: 1.5 / 1.7 of a memtable and 0.7 of that again would be one and a half.
+    let meanwhile = (whole * 0.7) as u32;
+    (0..meanwhile).for_each(|number| write(&keyspace, number));
+    stepped.step_until(|| stepped.db.stats().flushes == 1);
+    let early = f64::from(meanwhile + stepped.seal(&keyspace)) / whole;
+    assert!((0.83..0.93).contains(&early), "sealed at {early:.3} of a memtable");
+    stepped.step_until(|| stepped.db.stats().flushes == 2);
+    let late = f64::from(stepped.seal(&keyspace)) / whole;
+    assert!(late > 0.97, "nobody wrote beside the flush: sealed at {late:.3} of a memtable");
 }
 
 #[test]

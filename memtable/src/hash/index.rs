@@ -85,15 +85,17 @@ impl Place {
         if TAG_BITS == 0 { 0 } else { (self.0 as usize & 0xffff) << (TAG_SHIFT % usize::BITS) }
     }
 
-    /// The first slot of its line, in a table of `slots`.
+    /// The first slot of its line, in a table of `slots`: 32 bits of the hash as a fraction, of which the lines are so many parts. A table so need not have a
+    /// power of two, half of which would stay empty (D. Lemire, "Fast random integer generation in an interval", 2019).
     #[inline]
     fn first_slot(self, slots: usize) -> usize {
-        (self.0 >> 16) as usize & (slots - LINE_SLOTS)
+        let fraction = (self.0 >> 16) & 0xffff_ffff;
+        ((fraction * (slots / LINE_SLOTS) as u64) >> 32) as usize * LINE_SLOTS
     }
 
     #[inline]
     fn shard(self, shards: usize) -> usize {
-        // The top 16 bits; tables have their own from bit 16 on, so these only meet in tables of 2^32 slots.
+        // The top 16 bits; tables have the 32 below them, and tags the 16 below those.
         (self.0 >> 48) as usize & (shards - 1)
     }
 }
@@ -360,7 +362,7 @@ impl Index {
     ) {
         let slots = table.head().slots;
         // Two thirds full at the end, if all goes on as it began.
-        let wanted = (keys_expected / self.shards.len() * 3 / 2).next_power_of_two();
+        let wanted = (keys_expected / self.shards.len() * 3 / 2).next_multiple_of(LINE_SLOTS);
         let larger = Table::make(arena, wanted.clamp(slots * 2, slots * GROWTH_MAX));
         table.move_to(larger);
         // Release: whoever reads the address sees the slots.

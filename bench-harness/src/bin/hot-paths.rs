@@ -51,6 +51,7 @@ const PATHS: &[HotPath] = &[
     HotPath { name: "put", prepare: put },
     HotPath { name: "batch-put", prepare: batch_put },
     HotPath { name: "get-memtable", prepare: get_memtable },
+    HotPath { name: "get-ref", prepare: get_ref },
     HotPath { name: "get-table", prepare: get_table },
     HotPath { name: "get-absent", prepare: get_absent },
     HotPath { name: "seek", prepare: seek },
@@ -184,11 +185,31 @@ fn get(db: Db, keys: Vec<Vec<u8>>, there: bool) -> Round {
     })
 }
 
-fn get_memtable(folder: &Path) -> Outcome<Round> {
+/// A database whose memtable holds twice as many records as the keys beside it name.
+fn in_memtable(folder: &Path) -> Outcome<(Db, Vec<Vec<u8>>)> {
     let db = open(folder)?;
     write(&db, &records(2 * OPERATIONS))?;
     let keys = shuffled(OPERATIONS).map(|rank| key(2 * rank, false)).collect();
+    Ok((db, keys))
+}
+
+fn get_memtable(folder: &Path) -> Outcome<Round> {
+    let (db, keys) = in_memtable(folder)?;
     Ok(get(db, keys, true))
+}
+
+/// Looks the same up and is lent the values.
+fn get_ref(folder: &Path) -> Outcome<Round> {
+    let (db, keys) = in_memtable(folder)?;
+    Ok(Box::new(move |_| {
+        for key in &keys {
+            let found = db.get_ref(key, |value| black_box(value).len())?;
+            if found != Some(SHAPE.value_bytes) {
+                return Err("a wrong answer".into());
+            }
+        }
+        Ok(keys.len())
+    }))
 }
 
 /// What the tree for reads holds, and which of it lies in the bottom run.

@@ -200,8 +200,11 @@ impl<'t> Table<'t> {
         for slot in self.probe(place) {
             let seen = slot.load(Acquire);
             let version = Self::version(seen)?;
-            if tag_of(seen) == tag && version.record().user_key() == key {
-                return Some(version);
+            if tag_of(seen) == tag {
+                version.prefetch_behind();
+                if version.record().user_key() == key {
+                    return Some(version);
+                }
             }
         }
         None

@@ -13,7 +13,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 /// From so many bytes on pages are worth a system call.
-const PAGED_BYTES_MIN: usize = 128 << 10;
+const PAGED_BYTES_MIN: usize = 64 << 10;
 
 /// An eighth of the mappings that Linux lets a process have unless told otherwise.
 #[cfg(all(unix, not(miri)))]

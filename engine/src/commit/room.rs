@@ -17,7 +17,7 @@ use crate::{Error, Parts, Result};
 /// the next one grows as fast as it did when `grown` bytes came while `flushed` went. At most `memtable_bytes`, and no less than half of it: below that
 /// smaller flushes would cost more in merging than they save in memory.
 fn full_at(memtable_bytes: u64, flushed: u64, grown: u64) -> u64 {
-    let together = memtable_bytes + memtable_bytes / 2;
+    let together = memtable_bytes + memtable_bytes / 4;
     let share = flushed as f64 / (flushed + grown).max(1) as f64;
     ((together as f64 * share) as u64).clamp(memtable_bytes / 2, memtable_bytes)
 }

@@ -216,19 +216,27 @@ impl<F: FilterSet> BlockTableWriter<F> {
 
     /// Hands the buffer to the file. No block is begun.
     fn flush(&mut self) -> Result<()> {
-        if let Err(error) = self.file.append(&self.out) {
+        let out = std::mem::take(&mut self.out);
+        let appended = self.append(&out);
+        self.out = out;
+        self.out.clear();
+        self.out.shrink_to(BUFFER_BYTES_KEPT);
+        appended
+    }
+
+    /// Hands bytes to the file, which come after all that the buffer ever held.
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Err(error) = self.file.append(bytes) {
             // What the file holds is unknown now.
             self.failed = true;
             return Err(error.into());
         }
-        self.flushed += self.out.len() as u64;
-        self.unannounced += self.out.len() as u64;
+        self.flushed += bytes.len() as u64;
+        self.unannounced += bytes.len() as u64;
         if self.unannounced >= SYNC_AHEAD_BYTES {
             self.file.will_sync();
             self.unannounced = 0;
         }
-        self.out.clear();
-        self.out.shrink_to(BUFFER_BYTES_KEPT);
         Ok(())
     }
 
@@ -262,13 +270,16 @@ impl<F: FilterSet> BlockTableWriter<F> {
         let Some(filter) = self.filter else {
             return Ok(None);
         };
-        let bytes = F::build(filter.id, &self.hashes, filter.bits_per_key).map_err(filter_error)?;
-        let (start, offset) = (self.out.len(), self.offset());
-        self.out.extend_from_slice(&bytes);
+        // It goes to the file from where it is made: the buffer would have to hold it a second time.
+        self.flush()?;
+        let mut bytes = F::build(filter.id, &self.hashes, filter.bits_per_key).map_err(filter_error)?;
+        self.hashes = PageVec::new();
         // After the filter and not before it, so that its lines can be aligned when it is read back.
-        self.out.push(filter.id.0);
-        stored::seal_plain(&mut self.out, start, offset)?;
-        Ok(Some(Handle { offset, len: self.out.len() - start }))
+        bytes.push(filter.id.0);
+        let offset = self.offset();
+        stored::seal_plain(&mut bytes, 0, offset)?;
+        self.append(&bytes)?;
+        Ok(Some(Handle { offset, len: bytes.len() }))
     }
 
     fn write_properties_and_footer(&mut self, index: Handle, filter: Option<Handle>) -> Result<()> {

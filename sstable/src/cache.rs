@@ -13,6 +13,8 @@ pub struct CacheStats {
     pub misses: u64,
     /// Bytes of blocks held.
     pub used_bytes: u64,
+    /// Bytes of memory without a block, kept for blocks to come: see [`BlockCache::keep_memory`].
+    pub kept_bytes: u64,
     /// Bytes that it may hold.
     pub capacity_bytes: u64,
 }
@@ -21,8 +23,8 @@ pub struct CacheStats {
 ///
 /// # Contract
 ///
-/// Whatever `insert` was given for a block of a table is what `get` returns for it, or nothing. Calls come from many threads. The bytes held stay at or below the
-/// capacity, except for one block being inserted. A block is freed when the cache and the last reader let go of it.
+/// Whatever `insert` was given for a block of a table is what `get` returns for it, or nothing. Calls come from many threads. The bytes held, with those
+/// kept, stay at or below the capacity, except for one block being inserted. A block is freed when the cache and the last reader let go of it.
 pub trait BlockCache: Debug + Send + Sync + 'static {
     /// The name used on command lines and in reports.
     const NAME: &'static str;
@@ -39,6 +41,15 @@ pub trait BlockCache: Debug + Send + Sync + 'static {
 
     /// Changes the capacity, evicting as needed: how a memory budget reaches the cache.
     fn set_capacity(&self, capacity_bytes: u64);
+
+    /// Says that many tables are about to be dropped and as many blocks to come in their place, or (`false`) that they came. Calls come in pairs, from any thread,
+    /// and pairs may overlap.
+    ///
+    /// Meanwhile a cache may keep the memory of blocks that go with their tables, and hand it out in [`TableBlocks::memory_for`]. It counts towards the
+    /// capacity and gives way before any block does. After the last `false` none is kept. The provided method does nothing.
+    fn keep_memory(&self, keep: bool) {
+        let _ = keep;
+    }
 
     /// Counters since it was made.
     fn stats(&self) -> CacheStats;
@@ -64,6 +75,13 @@ pub trait TableBlocks: Debug + Send + Sync + 'static {
         let _ = number;
     }
 
+    /// Memory for a block of so many bytes that is about to be read: a buffer of at least that capacity, or one of none, which is left to the caller to
+    /// allocate. What is in it means nothing. The provided method has none.
+    fn memory_for(&self, number: usize, bytes: usize) -> Vec<u8> {
+        let _ = (number, bytes);
+        Vec::new()
+    }
+
     /// Offers a block.
     fn insert(&self, number: usize, block: Bytes);
 
@@ -79,7 +97,7 @@ pub trait TableBlocks: Debug + Send + Sync + 'static {
         false
     }
 
-    /// Memory that it takes for as long as the table is open, whatever is cached.
+    /// Memory that it takes now, for as long as the table is open, beyond the blocks that the cache counts. It may grow when a block is offered.
     fn memory_bytes(&self) -> usize {
         0
     }

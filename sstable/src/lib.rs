@@ -257,7 +257,7 @@ pub trait TableReader<C: BlockCache>: Send + Sync + Sized + 'static {
     /// What the writer counted.
     fn properties(&self) -> &Properties;
 
-    /// Memory held by index, filter and properties.
+    /// Memory held by index, filter and properties, and now by what the cache needs for the table beyond its blocks.
     fn memory_bytes(&self) -> usize;
 
     /// Reads everything and checks every checksum and the order of versions.

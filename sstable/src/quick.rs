@@ -80,6 +80,7 @@ impl BlockCache for QuickCache {
             hits: self.cache.hits(),
             misses: self.cache.misses(),
             used_bytes: self.cache.weight(),
+            kept_bytes: 0,
             capacity_bytes: self.capacity_bytes.load(Ordering::Relaxed),
         }
     }

@@ -14,19 +14,27 @@
 //! time in evictions.
 //!
 //! Costs: a hit is a load of the slot (protected by arc-swap, which writes to the thread's own memory only), a count up of the block, and at most one
-//! store to note the use. A miss that is filled takes one shard's lock. Memory: 25 bytes for each block of an open table, cached or not, and 144
-//! for each cached one. Blocks of a table go when its reader does.
+//! store to note the use. A miss that is filled takes one shard's lock. Memory: 25 bytes for each block of an open table, cached or not, from when the first of
+//! them is offered (a table that only merges read has none), and 144 for each cached one. Blocks of a table go when its reader does; their memory may be kept for
+//! the blocks that come next, in `kept`.
 //!
-//! Invariants: *Held*: the sum of the weights held is at most the capacity. *Queued*: a block is in its slot exactly if its table and number stand
+//! Invariants: *Held*: the sum of the weights held and of the memory kept is at most the capacity, in each shard; what is kept gives way first. *Queued*: a block is in its slot exactly if its table and number stand
 //! in one of the queues of its shard, once; both change under the shard's lock, except that the slots of a dropped table go without one: its places in the queues
 //! are then passed over.
 
+mod kept;
+mod lookups;
+mod queues;
+#[cfg(test)]
+mod tests;
+
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use self::lookups::Lookups;
+use self::queues::{Place, Queues, Shard, USES_MAX};
 use crate::prefetch::prefetch;
 use crate::{BlockCache, CacheStats, TableBlocks};
 
@@ -39,12 +47,6 @@ const SHARD_BYTES_MIN: u64 = 512 << 10;
 /// More than this many threads seldom meet.
 const SHARDS_MAX: u64 = 64;
 
-/// A small queue of one block in so many is what new blocks get.
-const SMALL_SHARE: usize = 10;
-
-/// Uses beyond this are not told apart.
-const USES_MAX: u8 = 3;
-
 /// The stock block cache: a slot for each block in the table that it belongs to, scan-resistant, bounded in bytes.
 ///
 /// A block larger than a shard (a sixty-fourth of the capacity, or more where that is less than 512 KiB) is not kept. The number of shards is fixed
@@ -54,6 +56,10 @@ pub struct SlotCache {
     shards: Box<[Shard]>,
     capacity_bytes: AtomicU64,
     lookups: Lookups,
+    /// Who wants the memory of blocks kept; the lock is held while shards are told, so that the last to go and a new one come one after the other.
+    keepers: Mutex<usize>,
+    /// Whether anybody does, for tables that are dropped. It may lag: shards know for certain.
+    keeps: AtomicBool,
 }
 
 impl BlockCache for SlotCache {
@@ -67,37 +73,61 @@ impl BlockCache for SlotCache {
             shards: (0..shards).map(|_| Shard::default()).collect(),
             capacity_bytes: AtomicU64::new(0),
             lookups: Lookups::default(),
+            keepers: Mutex::new(0),
+            keeps: AtomicBool::new(false),
         };
         cache.set_capacity(capacity_bytes);
         cache
     }
 
     fn table(self: &Arc<Self>, file_number: u64, blocks: usize) -> Slots {
-        Slots(Arc::new(Row {
-            slots: (0..blocks).map(|_| Slot::default()).collect(),
-            left_at: (0..blocks).map(|_| AtomicU8::new(0)).collect(),
-            file_number,
-            cache: Arc::clone(self),
-        }))
+        Slots(Arc::new(Row { places: OnceLock::new(), blocks, file_number, cache: Arc::clone(self) }))
     }
 
     fn set_capacity(&self, capacity_bytes: u64) {
         self.capacity_bytes.store(capacity_bytes, Ordering::Relaxed);
         for shard in &self.shards {
             let mut queues = shard.lock();
-            queues.capacity_bytes = capacity_bytes / self.shards.len() as u64;
+            queues.capacity_bytes = self.shard_bytes(capacity_bytes);
             queues.make_room(0);
+            shard.kept.shrink_to(queues.room_bytes());
         }
     }
 
     fn stats(&self) -> CacheStats {
         let (hits, misses) = self.lookups.sums();
-        CacheStats {
-            hits,
-            misses,
-            used_bytes: self.shards.iter().map(|shard| shard.lock().used_bytes).sum(),
-            capacity_bytes: self.capacity_bytes.load(Ordering::Relaxed),
+        let capacity_bytes = self.capacity_bytes.load(Ordering::Relaxed);
+        let mut stats = CacheStats { hits, misses, capacity_bytes, ..CacheStats::default() };
+        for shard in &self.shards {
+            let (used_bytes, kept_bytes) = shard.sizes();
+            stats.used_bytes += used_bytes;
+            stats.kept_bytes += kept_bytes;
         }
+        stats
+    }
+
+    fn keep_memory(&self, keep: bool) {
+        let mut keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *keepers;
+        *keepers = if keep { before + 1 } else { before.saturating_sub(1) };
+        debug_assert!(keep || before > 0, "nobody lets go of memory who did not have it kept");
+        if (before == 0) == (*keepers == 0) {
+            return;
+        }
+        for shard in &self.shards {
+            if keep {
+                shard.kept.open();
+            } else {
+                shard.kept.close();
+            }
+        }
+        self.keeps.store(keep, Ordering::Relaxed);
+    }
+}
+
+impl SlotCache {
+    fn shard_bytes(&self, capacity_bytes: u64) -> u64 {
+        capacity_bytes / self.shards.len() as u64
     }
 }
 
@@ -107,11 +137,18 @@ pub struct Slots(Arc<Row>);
 
 #[derive(Debug)]
 struct Row {
+    places: OnceLock<Places>,
+    cache: Arc<SlotCache>,
+    file_number: u64,
+    blocks: usize,
+}
+
+/// What a table has once a block of it was offered.
+#[derive(Debug)]
+struct Places {
     slots: Box<[Slot]>,
     /// When each block went out, in the time of its shard; zero: never.
     left_at: Box<[AtomicU8]>,
-    file_number: u64,
-    cache: Arc<SlotCache>,
 }
 
 /// The place of a block.
@@ -173,22 +210,44 @@ impl Held {
     }
 }
 
+impl Places {
+    fn new(blocks: usize) -> Self {
+        Places {
+            slots: (0..blocks).map(|_| Slot::default()).collect(),
+            left_at: (0..blocks).map(|_| AtomicU8::new(0)).collect(),
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.slots.len() * (size_of::<Slot>() + size_of::<AtomicU8>())
+    }
+}
+
 impl Row {
     fn shard(&self, number: usize) -> &Shard {
         // Blocks side by side, and those of tables of one length, go to different shards.
         let mixed = self.file_number.wrapping_mul(31).wrapping_add(number as u64);
         &self.cache.shards[(mixed % self.cache.shards.len() as u64) as usize]
     }
+
+    #[inline]
+    fn slot(&self, number: usize) -> Option<&Slot> {
+        self.places.get()?.slots.get(number)
+    }
 }
 
 impl Drop for Row {
     fn drop(&mut self) {
-        for (number, slot) in self.slots.iter().enumerate() {
+        let Some(places) = self.places.get() else { return };
+        let keeps = self.cache.keeps.load(Ordering::Relaxed);
+        for (number, slot) in places.slots.iter().enumerate() {
             if let Some(held) = slot.held.swap(None) {
-                // No lock: this may be the thread that holds it, and upgraded the last share for a moment.
                 let shard = self.shard(number);
-                shard.left_bytes.fetch_add(held.weight(), Ordering::Relaxed);
-                shard.left_blocks.fetch_add(1, Ordering::Relaxed);
+                let weight = held.weight();
+                shard.leave(weight);
+                if keeps && let Some(held) = Arc::into_inner(held) {
+                    shard.kept.keep(held.block, weight);
+                }
             }
         }
     }
@@ -198,7 +257,11 @@ impl TableBlocks for Slots {
     #[inline]
     fn get(&self, number: usize) -> Option<Bytes> {
         let row = &*self.0;
-        let slot = row.slots.get(number)?;
+        let Some(places) = row.places.get() else {
+            row.cache.lookups.count(false);
+            return None;
+        };
+        let slot = places.slots.get(number)?;
         slot.near.prefetch();
         let slot = slot.held.load();
         let Some(held) = &*slot else {
@@ -215,7 +278,7 @@ impl TableBlocks for Slots {
 
     #[inline]
     fn approach(&self, number: usize) {
-        if let Some(slot) = self.0.slots.get(number) {
+        if let Some(slot) = self.0.slot(number) {
             slot.near.prefetch();
         }
     }
@@ -225,15 +288,21 @@ impl TableBlocks for Slots {
     }
 
     fn holds(&self, number: usize) -> bool {
-        self.0.slots.get(number).is_some_and(|slot| slot.held.load().is_some())
+        self.0.slot(number).is_some_and(|slot| slot.held.load().is_some())
     }
 
     fn insert_if_room(&self, number: usize, block: Bytes) -> bool {
-        self.put(number, block, |queues, bytes| queues.used_bytes + bytes <= queues.capacity_bytes)
+        self.put(number, block, |queues, bytes| bytes <= queues.room_bytes())
+    }
+
+    /// Of the block's own shard, which counts it: what was kept there and what is held there trade places.
+    #[inline]
+    fn memory_for(&self, number: usize, bytes: usize) -> Vec<u8> {
+        self.0.shard(number).kept.take(bytes)
     }
 
     fn memory_bytes(&self) -> usize {
-        self.0.slots.len() * (size_of::<Slot>() + size_of::<AtomicU8>())
+        self.0.places.get().map_or(0, Places::memory_bytes)
     }
 }
 
@@ -241,10 +310,17 @@ impl Slots {
     /// Puts a block into its slot if there is room, which `room` looks for. True if it is there then.
     fn put(&self, number: usize, block: Bytes, room: impl FnOnce(&mut Queues, u64) -> bool) -> bool {
         let row = &*self.0;
-        let Some(slot) = row.slots.get(number) else { return false };
         let held = Held { block, uses: AtomicU8::new(0) };
         let weight = held.weight();
-        let mut queues = row.shard(number).lock();
+        let capacity_bytes = row.cache.capacity_bytes.load(Ordering::Relaxed);
+        // Before there are slots for it: a cache without capacity shall cost none.
+        if number >= row.blocks || weight > row.cache.shard_bytes(capacity_bytes) {
+            return false;
+        }
+        let Places { slots, left_at } = row.places.get_or_init(|| Places::new(row.blocks));
+        let slot = &slots[number];
+        let shard = row.shard(number);
+        let mut queues = shard.lock();
         let old = slot.held.load_full().map_or(0, |old| old.weight());
         if weight > queues.capacity_bytes {
             return false;
@@ -253,254 +329,21 @@ impl Slots {
             slot.fill(held);
             queues.used_bytes = queues.used_bytes - old + weight;
             queues.make_room(0);
-            return true;
-        }
-        if !room(&mut queues, weight) {
-            return false;
-        }
-        let place = Place { row: Arc::downgrade(&self.0), number: number as u32 };
-        if queues.left_lately(row.left_at[number].load(Ordering::Relaxed)) {
-            queues.main.push_back(place);
         } else {
-            queues.small.push_back(place);
-        }
-        queues.used_bytes += weight;
-        slot.fill(held);
-        true
-    }
-}
-
-/// A share of the cache: some blocks of every table.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Shard {
-    queues: Mutex<Queues>,
-    /// What dropped tables held, since somebody last had the lock.
-    left_bytes: AtomicU64,
-    left_blocks: AtomicUsize,
-}
-
-impl Shard {
-    fn lock(&self) -> MutexGuard<'_, Queues> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.used_bytes -= self.left_bytes.swap(0, Ordering::Relaxed);
-        queues.stale += self.left_blocks.swap(0, Ordering::Relaxed);
-        queues.forget_stale();
-        queues
-    }
-}
-
-/// Where a block is, as long as its table is open.
-#[derive(Debug)]
-struct Place {
-    row: Weak<Row>,
-    number: u32,
-}
-
-#[derive(Debug, Default)]
-struct Queues {
-    small: VecDeque<Place>,
-    main: VecDeque<Place>,
-    /// How many of both are of dropped tables.
-    stale: usize,
-    used_bytes: u64,
-    capacity_bytes: u64,
-    /// Blocks that went out so far: the shard's time.
-    evicted: u64,
-}
-
-impl Queues {
-    fn len(&self) -> usize {
-        self.small.len() + self.main.len()
-    }
-
-    /// Evicts until so many bytes more fit. False when they do not.
-    fn make_room(&mut self, bytes: u64) -> bool {
-        while self.used_bytes + bytes > self.capacity_bytes {
-            if !self.evict() {
+            if !room(&mut queues, weight) {
                 return false;
             }
+            let place = Place { row: Arc::downgrade(&self.0), number: number as u32 };
+            if queues.left_lately(left_at[number].load(Ordering::Relaxed)) {
+                queues.main.push_back(place);
+            } else {
+                queues.small.push_back(place);
+            }
+            queues.used_bytes += weight;
+            slot.fill(held);
         }
+        // What is kept gives way to what is held.
+        shard.kept.shrink_to(queues.room_bytes());
         true
-    }
-
-    /// Evicts one block. False when there is none.
-    fn evict(&mut self) -> bool {
-        // Readers may use blocks faster than they are passed over; at some time one goes nevertheless.
-        let mut patience = self.len() * usize::from(USES_MAX);
-        loop {
-            let is_small = self.main.is_empty() || self.small.len() * SMALL_SHARE > self.len();
-            let queue = if is_small { &mut self.small } else { &mut self.main };
-            let Some(place) = queue.pop_front() else { return false };
-            let Some(row) = place.row.upgrade() else {
-                self.stale = self.stale.saturating_sub(1);
-                continue;
-            };
-            let number = place.number as usize;
-            let slot = &row.slots[number].held;
-            let uses = match &*slot.load() {
-                Some(held) => held.uses.load(Ordering::Relaxed),
-                None => continue,
-            };
-            if uses > 0 && patience > 0 {
-                patience -= 1;
-                if let Some(held) = &*slot.load() {
-                    held.uses.store(if is_small { 0 } else { uses - 1 }, Ordering::Relaxed);
-                }
-                self.main.push_back(place);
-                continue;
-            }
-            if let Some(held) = slot.swap(None) {
-                self.used_bytes -= held.weight();
-                self.evicted += 1;
-                if is_small {
-                    row.left_at[number].store(self.now(), Ordering::Relaxed);
-                }
-                return true;
-            }
-        }
-    }
-
-    /// The time as it is noted beside slots: an eighth of the blocks held now take one tick to go. Never zero.
-    fn now(&self) -> u8 {
-        let tick = (self.len() as u64 / 8).max(1);
-        ((self.evicted / tick) % 255) as u8 + 1
-    }
-
-    /// Whether what went out at `tick` did so within the time in which as many blocks as there are now go out. After 255 ticks an old note looks new
-    /// again for a while, which only puts a block into the other queue.
-    fn left_lately(&self, tick: u8) -> bool {
-        tick != 0 && (u16::from(self.now()) + 255 - u16::from(tick)) % 255 <= 8
-    }
-
-    /// Takes places of dropped tables out of the queues when they are the most of them.
-    fn forget_stale(&mut self) {
-        if self.stale > 64 && self.stale * 2 > self.len() {
-            self.small.retain(|place| place.row.strong_count() > 0);
-            self.main.retain(|place| place.row.strong_count() > 0);
-            self.stale = 0;
-        }
-    }
-}
-
-/// So many threads, the first of the process, count look-ups in a place of their own; later ones share as many others.
-const OWNED: usize = 16;
-
-/// Counts of look-ups, spread so that threads do not meet.
-#[derive(Debug, Default)]
-struct Lookups([LookupShard; 2 * OWNED]);
-
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct LookupShard {
-    hits: AtomicU64,
-    misses: AtomicU64,
-}
-
-thread_local! {
-    static LOOKUP_SHARD: usize = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        if number < OWNED { number } else { OWNED + number % OWNED }
-    };
-}
-
-impl Lookups {
-    #[inline]
-    fn count(&self, is_hit: bool) {
-        let number = LOOKUP_SHARD.try_with(|number| *number).unwrap_or(OWNED);
-        let shard = &self.0[number];
-        let count = if is_hit { &shard.hits } else { &shard.misses };
-        if number < OWNED {
-            // Nobody else writes to it: no locked instruction is needed.
-            count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        } else {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn sums(&self) -> (u64, u64) {
-        self.0.iter().fold((0, 0), |(hits, misses), shard| {
-            (hits + shard.hits.load(Ordering::Relaxed), misses + shard.misses.load(Ordering::Relaxed))
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use core::ops::Range;
-
-    const BLOCK_BYTES: usize = 4000;
-    const WEIGHT: u64 = BLOCK_BYTES as u64 + OVERHEAD_BYTES;
-
-    fn block() -> Bytes {
-        Bytes::from(vec![1; BLOCK_BYTES])
-    }
-
-    /// A cache of one shard for a hundred blocks.
-    fn cache() -> Arc<SlotCache> {
-        let cache = Arc::new(SlotCache::new(100 * WEIGHT));
-        assert_eq!(cache.shards.len(), 1);
-        cache
-    }
-
-    fn look_up(slots: &Slots, number: usize) -> bool {
-        let held = slots.get(number).is_some();
-        if !held {
-            slots.insert(number, block());
-        }
-        held
-    }
-
-    fn look_up_all(slots: &Slots, numbers: Range<usize>) {
-        for number in numbers {
-            look_up(slots, number);
-        }
-    }
-
-    #[test]
-    fn blocks_in_use_outlast_a_scan() {
-        let cache = cache();
-        let slots = cache.table(1, 2000);
-        for _ in 0..3 {
-            look_up_all(&slots, 0..50);
-        }
-        for scanned in 100..2000 {
-            assert!(!look_up(&slots, scanned));
-            // Half of them are asked for as often as the scan takes forty steps.
-            if scanned % 40 == 0 {
-                (0..25).for_each(|number| assert!(slots.get(number).is_some(), "{number} at {scanned}"));
-            }
-        }
-        assert_eq!(cache.stats().used_bytes, 100 * WEIGHT);
-    }
-
-    #[test]
-    fn a_block_that_comes_back_soon_is_kept_longer() {
-        let cache = cache();
-        let slots = cache.table(1, 2000);
-        look_up_all(&slots, 0..100);
-        // Number 0 goes out, comes back, and outlasts those that came once.
-        look_up_all(&slots, 100..110);
-        assert!(!look_up(&slots, 0));
-        look_up_all(&slots, 200..290);
-        assert!(slots.get(0).is_some());
-        assert!(slots.get(50).is_none());
-    }
-
-    #[test]
-    fn dropped_tables_leave_nothing_behind() {
-        let cache = cache();
-        let kept = cache.table(1, 10);
-        look_up_all(&kept, 0..10);
-        for file_number in 2..200 {
-            let slots = cache.table(file_number, 50);
-            look_up_all(&slots, 0..50);
-            (0..10).for_each(|number| assert!(kept.get(number).is_some()));
-        }
-        assert_eq!(cache.stats().used_bytes, 10 * WEIGHT);
-        let queues = cache.shards[0].lock();
-        assert!(queues.len() < 200, "{} places for 10 blocks", queues.len());
     }
 }

@@ -326,9 +326,9 @@ pub(super) const BUGS: &[Bug] = &[
     },
     Bug {
         name: "blocks of dropped tables count for ever",
-        file: "sstable/src/slots.rs",
-        right: "shard.left_bytes.fetch_add(held.weight(), Ordering::Relaxed);",
-        wrong: "shard.left_bytes.fetch_add(0, Ordering::Relaxed);",
+        file: "sstable/src/slots/queues.rs",
+        right: "self.left_bytes.fetch_add(weight, Ordering::Relaxed);",
+        wrong: "self.left_bytes.fetch_add(weight & 0, Ordering::Relaxed);",
         suites: TABLE,
     },
     Bug {

@@ -24,7 +24,7 @@ use terrace_vfs::ReadFile;
 
 use super::fault::Fault;
 use super::index::Index;
-use super::reader::BlockTableReader;
+use super::reader::{BlockTableReader, copy_into};
 use super::stored::{self, Opened};
 use super::walk::BlockWalk;
 use crate::{BlockCache, CursorOptions, Error, Result, TableBlocks};
@@ -242,19 +242,31 @@ impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
         }
         let start = (handle.offset - reading.window.offset) as usize;
         let stored = &reading.window.bytes[start..start + handle.len];
-        let opened = stored::open_into(stored, handle.offset, core::mem::take(&mut reading.spare))
-            .map_err(|fault| table.fault_in(number, fault))?;
-        let block = match opened {
+        let (fills, spare) = (reading.fills, &mut reading.spare);
+        let of_cache = |bytes| table.blocks().memory_for(number, bytes);
+        let memory = |bytes| if fills { of_cache(bytes) } else { take_spare(spare, bytes) };
+        let opened = stored::open_into(stored, handle.offset, memory);
+        let block = match opened.map_err(|fault| table.fault_in(number, fault))? {
             Opened::Unpacked(raw) => Bytes::from(raw),
             // The cache counts and keeps one block, not a share of all that was read.
-            Opened::Plain(len) if reading.fills => Bytes::copy_from_slice(&stored[..len]),
+            Opened::Plain(len) if fills => copy_into(of_cache(len), &stored[..len]),
             Opened::Plain(len) => reading.window.bytes.slice(start..start + len),
         };
-        if reading.fills {
+        if fills {
             table.blocks().insert(number, block.clone());
         }
         Ok(block)
     }
+}
+
+/// The spare buffer, if there is one, for so many bytes.
+fn take_spare(spare: &mut Vec<u8>, bytes: usize) -> Vec<u8> {
+    let mut taken = core::mem::take(spare);
+    if (1..bytes).contains(&taken.capacity()) {
+        // Blocks differ by some bytes: room for the next ones too.
+        taken = Vec::with_capacity(bytes + bytes / 8);
+    }
+    taken
 }
 
 /// One past the last block that a read of `bytes_max` from block `number` on brings whole; at least one.

@@ -195,9 +195,10 @@ impl<C: BlockCache, F: FilterSet> BlockTableReader<C, F> {
     /// A data block from the file.
     fn read(&self, number: usize) -> Result<Bytes> {
         let handle = self.index.handle(number);
+        let memory = |bytes| self.blocks.memory_for(number, bytes);
         match self.is_packed {
-            true => read_packed_block(&*self.file, handle),
-            false => read_block(&*self.file, handle),
+            true => read_packed_block(&*self.file, handle, memory),
+            false => read_block_into(&*self.file, handle, memory),
         }
     }
 
@@ -219,10 +220,14 @@ thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// As [`read_block`], for one that is most likely compressed: without a buffer of its own for what is stored.
-fn read_packed_block(file: &dyn ReadFile, handle: Handle) -> Result<Bytes> {
+/// As [`read_block_into`], for one that is most likely compressed: without a buffer of its own for what is stored.
+fn read_packed_block(
+    file: &dyn ReadFile,
+    handle: Handle,
+    memory: impl Fn(usize) -> Vec<u8>,
+) -> Result<Bytes> {
     if handle.len > SCRATCH_BYTES_MAX {
-        return read_block(file, handle);
+        return read_block_into(file, handle, memory);
     }
     // Taken out meanwhile: a file system may be anybody's, and read a table of its own.
     let mut scratch = SCRATCH.take();
@@ -232,11 +237,11 @@ fn read_packed_block(file: &dyn ReadFile, handle: Handle) -> Result<Bytes> {
     let stored = &mut scratch[..handle.len];
     let read = file.read_exact_at(stored, handle.offset).map_err(Error::from);
     let opened = read.and_then(|()| {
-        let opened = stored::open(stored, handle.offset);
+        let opened = stored::open_into(stored, handle.offset, &memory);
         opened.map_err(|fault| fault.of(file.path(), handle.offset))
     });
     let block = opened.map(|opened| match opened {
-        Opened::Plain(len) => Bytes::copy_from_slice(&stored[..len]),
+        Opened::Plain(len) => copy_into(memory(len), &stored[..len]),
         Opened::Unpacked(raw) => Bytes::from(raw),
     });
     SCRATCH.set(scratch);
@@ -245,9 +250,21 @@ fn read_packed_block(file: &dyn ReadFile, handle: Handle) -> Result<Bytes> {
 
 /// Reads and checks a block.
 pub(super) fn read_block(file: &dyn ReadFile, handle: Handle) -> Result<Bytes> {
-    let mut stored = vec![0; handle.len];
+    read_block_into(file, handle, |_| Vec::new())
+}
+
+/// As [`read_block`], into what `memory` gives when it is told the length, if that is large enough.
+fn read_block_into(file: &dyn ReadFile, handle: Handle, memory: impl Fn(usize) -> Vec<u8>) -> Result<Bytes> {
+    let mut stored = memory(handle.len);
+    if stored.capacity() < handle.len {
+        // The system has zeroed it if it is large.
+        stored = vec![0; handle.len];
+    } else {
+        stored.resize(handle.len, 0);
+    }
     file.read_exact_at(&mut stored, handle.offset)?;
-    match stored::open(&stored, handle.offset).map_err(|fault| fault.of(file.path(), handle.offset))? {
+    let opened = stored::open_into(&stored, handle.offset, memory);
+    match opened.map_err(|fault| fault.of(file.path(), handle.offset))? {
         Opened::Plain(len) => {
             // Cutting the tail off leaves capacity to spare, with which `Bytes` shares the buffer as it is.
             stored.truncate(len);
@@ -262,6 +279,13 @@ fn in_pages(block: Bytes) -> Bytes {
     let mut pages = PageVec::with_capacity(block.len());
     pages.extend_from_slice(&block);
     Bytes::from_owner(pages)
+}
+
+/// A copy in this memory, whatever was in it.
+pub(super) fn copy_into(mut memory: Vec<u8>, block: &[u8]) -> Bytes {
+    memory.clear();
+    memory.extend_from_slice(block);
+    Bytes::from(memory)
 }
 
 /// Reads and checks the end of a table file.

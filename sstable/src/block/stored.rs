@@ -143,11 +143,16 @@ pub(super) fn checksum(covered: &[u8], offset: u64) -> u32 {
 
 /// Checks a stored block that was read from `offset` of the file, and unpacks it if it is compressed.
 pub(crate) fn open(stored: &[u8], offset: u64) -> Result<Opened, Fault> {
-    open_into(stored, offset, Vec::new())
+    open_into(stored, offset, |_| Vec::new())
 }
 
-/// As [`open`]; what is unpacked goes into `spare` if that is large enough.
-pub(crate) fn open_into(stored: &[u8], offset: u64, spare: Vec<u8>) -> Result<Opened, Fault> {
+/// As [`open`]; what is unpacked goes into what `memory` gives when it is told the raw length, if that is large enough. It is asked only about lengths that
+/// may be true, so it may allocate.
+pub(crate) fn open_into(
+    stored: &[u8],
+    offset: u64,
+    memory: impl FnOnce(usize) -> Vec<u8>,
+) -> Result<Opened, Fault> {
     let (covered, crc) =
         stored.split_last_chunk::<4>().ok_or(Fault::Damage("block shorter than its tail"))?;
     if checksum(covered, offset) != u32::from_le_bytes(*crc) {
@@ -165,25 +170,23 @@ pub(crate) fn open_into(stored: &[u8], offset: u64, spare: Vec<u8>) -> Result<Op
         TAG_LZ4 if raw > payload.len().saturating_mul(LZ4_EXPANSION_MAX) => {
             Err(Fault::Damage("block claims to expand further than LZ4 can"))
         }
-        TAG_LZ4 => unpack_lz4(payload, raw, spare).map(Opened::Unpacked),
+        TAG_LZ4 => unpack_lz4(payload, raw, memory).map(Opened::Unpacked),
         unknown => Err(Fault::UnknownCompression(unknown)),
     }
 }
 
 #[cfg(feature = "lz4")]
-fn unpack_lz4(payload: &[u8], raw: usize, mut spare: Vec<u8>) -> Result<Vec<u8>, Fault> {
-    let unpacked = if spare.capacity() == 0 {
+fn unpack_lz4(payload: &[u8], raw: usize, memory: impl FnOnce(usize) -> Vec<u8>) -> Result<Vec<u8>, Fault> {
+    let mut memory = memory(raw);
+    let unpacked = if memory.capacity() < raw {
         // Into fresh memory, which is not zeroed first.
         lz4_flex::block::decompress(payload, raw)
     } else {
-        if spare.capacity() < raw {
-            // Blocks differ by some bytes: room for the next ones too.
-            spare = Vec::with_capacity(raw + raw / 8);
-        }
-        spare.resize(raw, 0);
-        lz4_flex::block::decompress_into(payload, &mut spare).map(|written| {
-            spare.truncate(written);
-            spare
+        // Only what was not in use before is zeroed.
+        memory.resize(raw, 0);
+        lz4_flex::block::decompress_into(payload, &mut memory).map(|written| {
+            memory.truncate(written);
+            memory
         })
     };
     match unpacked {
@@ -194,7 +197,11 @@ fn unpack_lz4(payload: &[u8], raw: usize, mut spare: Vec<u8>) -> Result<Vec<u8>,
 }
 
 #[cfg(not(feature = "lz4"))]
-fn unpack_lz4(_payload: &[u8], _raw: usize, _spare: Vec<u8>) -> Result<Vec<u8>, Fault> {
+fn unpack_lz4(
+    _payload: &[u8],
+    _raw: usize,
+    _memory: impl FnOnce(usize) -> Vec<u8>,
+) -> Result<Vec<u8>, Fault> {
     Err(Fault::NotCompiledIn { what: "LZ4 compression", feature: "lz4" })
 }
 

@@ -10,8 +10,8 @@ use crate::{BlockCache, TableBlocks};
 const CAPACITY_BYTES: u64 = 2 << 20;
 const BLOCK_BYTES: usize = 4000;
 
-/// Checks every law of [`BlockCache`]: what is returned is what was inserted, the capacity holds at every moment, also while it changes and
-/// while several threads insert.
+/// Checks every law of [`BlockCache`]: what is returned is what was inserted, the capacity holds at every moment, also while it changes, while memory is
+/// kept and while several threads insert.
 ///
 /// A cache that keeps nothing passes too.
 ///
@@ -25,6 +25,7 @@ pub fn check_block_cache<C: BlockCache>() {
     shrinking_evicts_at_once::<C>();
     large_and_zero::<C>();
     nobody_gives_way_for_what_was_not_asked_for::<C>();
+    memory_is_handed_over_within_the_capacity::<C>();
     threads_see_only_what_was_inserted::<C>();
 }
 
@@ -36,10 +37,20 @@ fn block_for(file_number: u64, number: usize, len: usize) -> Bytes {
     Bytes::from(bytes)
 }
 
+/// Inserts a block as who read it does: in memory that the cache had for it, or else its own.
+fn insert_read<T: TableBlocks>(table: &T, number: usize, block: &Bytes) {
+    let mut memory = table.memory_for(number, block.len());
+    let capacity = memory.capacity();
+    assert!(capacity == 0 || capacity >= block.len(), "{capacity} bytes of memory for {}", block.len());
+    memory.clear();
+    memory.extend_from_slice(block);
+    table.insert(number, Bytes::from(memory));
+}
+
 fn check_capacity<C: BlockCache>(cache: &C, largest: u64) {
     let stats = cache.stats();
     let limit = stats.capacity_bytes + largest;
-    assert!(stats.used_bytes <= limit, "{} bytes held of {limit}", stats.used_bytes);
+    assert!(stats.used_bytes + stats.kept_bytes <= limit, "more than {limit} bytes: {stats:?}");
 }
 
 fn blocks_are_told_apart<C: BlockCache>() {
@@ -137,6 +148,43 @@ fn nobody_gives_way_for_what_was_not_asked_for<C: BlockCache>() {
     }
 }
 
+fn memory_is_handed_over_within_the_capacity<C: BlockCache>() {
+    let cache = Arc::new(C::new(CAPACITY_BYTES));
+    let per_table = CAPACITY_BYTES as usize / BLOCK_BYTES;
+    // In fresh memory, in place of a longer block, or of a shorter one.
+    let block_of = |file_number: u64, number: usize| {
+        block_for(file_number, number, BLOCK_BYTES - (number * 37 + file_number as usize * 101) % 600)
+    };
+    cache.keep_memory(true);
+    for file_number in 0..12 {
+        cache.keep_memory(true);
+        let table = cache.table(file_number, per_table);
+        for number in 0..per_table {
+            insert_read(&table, number, &block_of(file_number, number));
+            check_capacity(&*cache, 0);
+        }
+        // One that a reader still has when its table is dropped and the next one's blocks come.
+        let shared = (0..per_table).find_map(|number| Some((number, table.get(number)?)));
+        for number in 0..per_table {
+            let block = table.get(number);
+            assert!(block.is_none_or(|block| block == block_of(file_number, number)));
+        }
+        drop(table);
+        check_capacity(&*cache, 0);
+        cache.set_capacity(if file_number % 4 == 2 { CAPACITY_BYTES / 3 } else { CAPACITY_BYTES });
+        check_capacity(&*cache, 0);
+        let next = cache.table(100 + file_number, per_table);
+        (0..per_table).for_each(|number| insert_read(&next, number, &block_of(file_number + 1, number)));
+        check_capacity(&*cache, 0);
+        if let Some((number, block)) = shared {
+            assert_eq!(block, block_of(file_number, number), "a block changed under its reader");
+        }
+        cache.keep_memory(false);
+    }
+    cache.keep_memory(false);
+    assert_eq!(cache.stats().kept_bytes, 0, "nobody wants memory kept any more");
+}
+
 fn shrinking_evicts_at_once<C: BlockCache>() {
     let cache = Arc::new(C::new(CAPACITY_BYTES));
     let (first, second) = (cache.table(1, 2000), cache.table(2, 500));
@@ -187,7 +235,12 @@ fn threads_see_only_what_was_inserted<C: BlockCache>() {
                     let expected = block_for(file_number, number, BLOCK_BYTES);
                     match table.get(number) {
                         Some(block) => assert_eq!(block, expected),
-                        None => table.insert(number, expected),
+                        None => insert_read(table, number, &expected),
+                    }
+                    match step % 500 {
+                        100 => cache.keep_memory(true),
+                        400 => cache.keep_memory(false),
+                        _ => {}
                     }
                     if thread == 0 && step % 1000 == 0 {
                         cache.set_capacity(CAPACITY_BYTES / (4 + step / 1000));
@@ -197,4 +250,5 @@ fn threads_see_only_what_was_inserted<C: BlockCache>() {
         }
     });
     check_capacity(&**cache, 0);
+    assert_eq!(cache.stats().kept_bytes, 0, "every thread let go of memory");
 }

@@ -205,6 +205,7 @@ impl<T: TableFormat<C>, C: BlockCache> Suite<T, C> {
         self.out_of_order_is_refused_and_the_table_goes_on();
         self.a_note_reads_back();
         self.damage_is_never_a_wrong_answer();
+        self.memory_of_other_tables_leaves_nothing_behind();
     }
 
     fn check(&self, versions: Vec<OwnedVersion>) {
@@ -266,6 +267,24 @@ impl<T: TableFormat<C>, C: BlockCache> Suite<T, C> {
         longer.push(0);
         self.fixture.put_bytes(&longer);
         assert!(self.fixture.open::<T>(u64::MAX).is_err(), "a table with a byte too many opens");
+    }
+
+    /// Tables one after the other in one cache, whose blocks have other lengths and may be read into the memory of those before.
+    fn memory_of_other_tables_leaves_nothing_behind(&mut self) {
+        let cache = Arc::clone(&self.fixture.cache);
+        cache.keep_memory(true);
+        for seed in 20..26 {
+            let versions = sorted(sample_versions(300, seed));
+            self.fixture.write::<T>(&versions, &self.options).expect("to write");
+            self.file_number += 1;
+            let table = self.fixture.open::<T>(self.file_number).expect("to open");
+            let mut cursor =
+                Arc::clone(&table).cursor(CursorOptions { fill_cache: seed % 2 == 0, readahead_bytes: 1000 });
+            assert_eq!(walk_damaged(&mut cursor, &versions), 0, "the table is sound");
+            check_gets::<C, T::Reader>(&table, &versions);
+        }
+        cache.keep_memory(false);
+        assert_eq!(cache.stats().kept_bytes, 0);
     }
 
     /// Reads a table that may be damaged in every way, checks what it answers, and counts the errors.

@@ -177,7 +177,7 @@ pub struct Stats {
     pub cache: CacheStats,
     /// Memory of memtables.
     pub memtable_bytes: u64,
-    /// Memory of indexes, filters and properties of open tables.
+    /// Memory of indexes, filters and properties of open tables, and of the slots of those of which blocks were cached when the tables last changed.
     pub table_memory_bytes: u64,
     /// The budget for memtables, cache and tables.
     pub memory_budget_bytes: u64,
@@ -210,10 +210,10 @@ impl Stats {
         ratio(self.filter_passes, self.gets)
     }
 
-    /// Memory of memtables, cache and table metadata: what the budget covers.
+    /// Memory of memtables, cache (with what it keeps for blocks to come) and table metadata: what the budget covers.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        self.memtable_bytes + self.table_memory_bytes + self.cache.used_bytes
+        self.memtable_bytes + self.table_memory_bytes + self.cache.used_bytes + self.cache.kept_bytes
     }
 }
 

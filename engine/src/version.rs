@@ -120,7 +120,8 @@ pub(crate) struct Version<P: Parts> {
     pub(crate) shape: Shape,
     /// All runs, newest first: what a look-up walks.
     pub(crate) runs: Vec<RunTables<P>>,
-    /// Memory held by the readers.
+    /// Memory held by the readers when the version was made. What a table takes when the first block of it is cached counts from the next version on: less than
+    /// a hundredth of its blocks, and not worth a walk over all tables each time that the budget is shared out.
     pub(crate) memory_bytes: u64,
 }
 

@@ -1,7 +1,8 @@
 //! The cache after a merge: what was in it of the inputs is brought into it of the outputs.
 //!
 //! Which blocks those are is found out before the view changes, while the inputs are there; they are read after it, when the inputs' blocks have made room,
-//! a few at a time, so that a flush or a merge out of level 0 can pass.
+//! a few at a time, so that a flush or a merge out of level 0 can pass. Meanwhile the cache keeps the memory of blocks that go with the inputs: the same bytes are
+//! about to be read again, by a thread whose part of the allocator has none of it.
 
 use std::sync::Arc;
 use terrace_compaction::Task;
@@ -18,10 +19,28 @@ const BLOCKS_PER_STEP: usize = 256;
 /// Outputs of a merge, and what is still to be brought into the cache of each.
 pub(crate) struct Warming<P: Parts> {
     tables: Vec<(Arc<Table<P>>, Vec<usize>)>,
+    _keeping: Keeping<P::Cache>,
+}
+
+/// Has the cache keep memory for as long as it lives.
+struct Keeping<C: BlockCache>(Arc<C>);
+
+impl<C: BlockCache> Keeping<C> {
+    fn of(cache: &Arc<C>) -> Self {
+        cache.keep_memory(true);
+        Keeping(Arc::clone(cache))
+    }
+}
+
+impl<C: BlockCache> Drop for Keeping<C> {
+    fn drop(&mut self) {
+        self.0.keep_memory(false);
+    }
 }
 
 impl<P: Parts> Warming<P> {
-    /// What is to do once `outputs` have taken the place of the task's inputs; `None` when that is nothing.
+    /// What is to do once `outputs` have taken the place of the task's inputs; `None` when that is nothing. To be asked before they do: from then on the inputs may go,
+    /// with the memory of their blocks.
     pub(crate) fn of(
         shared: &Shared<P>,
         version: &Version<P>,
@@ -40,7 +59,7 @@ impl<P: Parts> Warming<P> {
             (Arc::clone(table), blocks)
         };
         let tables: Vec<_> = outputs.iter().map(of_table).filter(|(_, blocks)| !blocks.is_empty()).collect();
-        (!tables.is_empty()).then_some(Warming { tables })
+        (!tables.is_empty()).then(|| Warming { tables, _keeping: Keeping::of(&shared.cache) })
     }
 
     /// Brings some blocks. False when there are no more, or no more room.

@@ -3,10 +3,10 @@
 mod sim;
 
 use sim::Sim;
-use terrace::{AnyPolicy, Engine};
+use std::sync::{Arc, Mutex};
+use terrace::{AnyPolicy, DefaultMemTable, Engine, Parts};
+use terrace_sstable::{BlockCache, CacheStats, SlotCache, Slots};
 use terrace_vfs::MemVfs;
-
-type Db = Engine<AnyPolicy>;
 
 const KEYS: u32 = 20_000;
 /// What is read and what is not must differ by more than the blocks at the border.
@@ -17,10 +17,10 @@ fn key(number: u32) -> [u8; 4] {
 }
 
 /// Three runs over the same range, no block of which is cached.
-fn three_runs(warm_cache_after_merge: bool, cache_bytes: u64) -> (Sim, Db) {
+fn three_runs<P: Parts>(warm_cache_after_merge: bool, cache_bytes: u64) -> (Sim, Engine<P>) {
     let sim = Sim::over(&MemVfs::new());
     let db = sim
-        .builder::<AnyPolicy>()
+        .builder::<P>()
         .vain_read_bytes(None)
         .warm_cache_after_merge(warm_cache_after_merge)
         .cache_bytes(cache_bytes)
@@ -38,14 +38,14 @@ fn three_runs(warm_cache_after_merge: bool, cache_bytes: u64) -> (Sim, Db) {
     (sim, db)
 }
 
-fn read(db: &Db, keys: std::ops::Range<u32>) {
+fn read<P: Parts>(db: &Engine<P>, keys: std::ops::Range<u32>) {
     for number in keys {
         assert_eq!(db.get(key(number)).unwrap().as_deref(), Some(&[7; 60][..]));
     }
 }
 
 /// Blocks that are missed when these keys are read.
-fn misses(db: &Db, keys: std::ops::Range<u32>) -> u64 {
+fn misses<P: Parts>(db: &Engine<P>, keys: std::ops::Range<u32>) -> u64 {
     let before = db.stats().cache.misses;
     read(db, keys);
     db.stats().cache.misses - before
@@ -53,7 +53,7 @@ fn misses(db: &Db, keys: std::ops::Range<u32>) -> u64 {
 
 #[test]
 fn what_was_cached_is_cached_after_a_merge() {
-    let (_sim, db) = three_runs(true, 64 << 20);
+    let (_sim, db) = three_runs::<AnyPolicy>(true, 64 << 20);
     read(&db, 0..KEYS);
     db.compact().unwrap();
     let stats = db.stats();
@@ -64,7 +64,7 @@ fn what_was_cached_is_cached_after_a_merge() {
 
 #[test]
 fn what_was_not_cached_is_not_brought() {
-    let (_sim, db) = three_runs(true, 64 << 20);
+    let (_sim, db) = three_runs::<AnyPolicy>(true, 64 << 20);
     read(&db, KEYS / 4..KEYS / 2);
     db.compact().unwrap();
     let warmed = db.stats().warmed_blocks;
@@ -76,10 +76,10 @@ fn what_was_not_cached_is_not_brought() {
 
 #[test]
 fn nothing_is_brought_when_nobody_read_or_wants_it() {
-    let (_sim, db) = three_runs(true, 64 << 20);
+    let (_sim, db) = three_runs::<AnyPolicy>(true, 64 << 20);
     db.compact().unwrap();
     assert_eq!(db.stats().warmed_blocks, 0);
-    let (_sim, db) = three_runs(false, 64 << 20);
+    let (_sim, db) = three_runs::<AnyPolicy>(false, 64 << 20);
     read(&db, 0..KEYS);
     db.compact().unwrap();
     assert_eq!(db.stats().warmed_blocks, 0);
@@ -88,7 +88,7 @@ fn nothing_is_brought_when_nobody_read_or_wants_it() {
 
 #[test]
 fn a_small_cache_is_not_overfilled() {
-    let (_sim, db) = three_runs(true, 400 << 10);
+    let (_sim, db) = three_runs::<AnyPolicy>(true, 400 << 10);
     read(&db, 0..KEYS);
     db.compact().unwrap();
     let stats = db.stats();
@@ -99,7 +99,7 @@ fn a_small_cache_is_not_overfilled() {
 /// A reader that came before the merge goes on with the blocks that it has, and they take no room for ever.
 #[test]
 fn a_scan_under_way_goes_on() {
-    let (sim, db) = three_runs(true, 64 << 20);
+    let (sim, db) = three_runs::<AnyPolicy>(true, 64 << 20);
     read(&db, 0..KEYS);
     let mut scan = db.iter();
     let first: Vec<_> = scan.by_ref().take(100).map(|pair| pair.unwrap().0).collect();
@@ -109,4 +109,51 @@ fn a_scan_under_way_goes_on() {
     drop(scan);
     while sim.executor.run_one() {}
     assert_eq!(misses(&db, 0..KEYS), 0);
+}
+
+/// The stock cache, which notes when memory is kept from and until.
+#[derive(Debug)]
+struct WatchedCache(Arc<SlotCache>);
+
+/// What was there at each begin and each end, of the one test that has such a cache: an engine does not lend its own.
+static NOTED: Mutex<Vec<(bool, CacheStats)>> = Mutex::new(Vec::new());
+
+impl BlockCache for WatchedCache {
+    const NAME: &'static str = "watched";
+
+    type Table = Slots;
+
+    fn new(capacity_bytes: u64) -> Self {
+        WatchedCache(Arc::new(SlotCache::new(capacity_bytes)))
+    }
+
+    fn table(self: &Arc<Self>, file_number: u64, blocks: usize) -> Slots {
+        self.0.table(file_number, blocks)
+    }
+
+    fn set_capacity(&self, capacity_bytes: u64) {
+        self.0.set_capacity(capacity_bytes);
+    }
+
+    fn keep_memory(&self, keep: bool) {
+        NOTED.lock().unwrap().push((keep, self.stats()));
+        self.0.keep_memory(keep);
+    }
+
+    fn stats(&self) -> CacheStats {
+        self.0.stats()
+    }
+}
+
+#[test]
+fn memory_of_the_inputs_becomes_that_of_the_outputs() {
+    let (_sim, db) = three_runs::<AnyPolicy<DefaultMemTable, WatchedCache>>(true, 64 << 20);
+    read(&db, 0..KEYS);
+    let before = db.stats().cache.used_bytes;
+    db.compact().unwrap();
+    let noted = core::mem::take(&mut *NOTED.lock().unwrap());
+    let [(true, begin), (false, end)] = noted[..] else { panic!("{noted:?}") };
+    assert_eq!(begin.used_bytes, before, "it begins while the inputs are there");
+    assert!(end.used_bytes > before / 2 && end.kept_bytes > 0 && end.kept_bytes < before / 4, "{end:?}");
+    assert_eq!(db.stats().cache.kept_bytes, 0);
 }

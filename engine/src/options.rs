@@ -141,8 +141,8 @@ impl From<WhenBusy> for WriteOptions {
 /// How a database is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A memtable is sealed and flushed at this size; or earlier, down to half of it, when writers are so fast that the next one would fill by more than half while
-    /// this one is flushed, so that memtables together take one and a half times this. Default 64 MiB.
+    /// A memtable is sealed and flushed at this size; or earlier, down to half of it, when writers are so fast that the next one fills by more than a quarter while
+    /// this one is flushed, so that memtables together take five quarters of this. Default 64 MiB.
     pub memtable_bytes: usize,
     /// Memtables of a keyspace held at once, the active one included; writers wait when all are full. Default 4.
     pub memtables_max: usize,

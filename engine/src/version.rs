@@ -190,9 +190,27 @@ impl<P: Parts> Mem<P> {
         self.table.memory_bytes() as u64
     }
 
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.memory_bytes() >= self.full_at.load(Ordering::Relaxed)
+    }
+
+    /// Says when it is full, if the next memtable will grow as fast as one did when `grown` bytes came while `flushed` went.
+    pub(crate) fn limit(&self, memtable_bytes: u64, flushed: u64, grown: u64) {
+        self.full_at.store(full_at(memtable_bytes, flushed, grown), Ordering::Relaxed);
+    }
+
     pub(crate) fn last_seqno(&self) -> SeqNo {
         SeqNo::checked(self.last_seqno.load(Ordering::Acquire)).unwrap_or(SeqNo::MAX)
     }
+}
+
+/// When a memtable is full, so that it and the part of the next one that is filled while it is flushed are together five quarters of `memtable_bytes`. At
+/// most `memtable_bytes`, and no less than half of it: below that smaller flushes would cost more in merging than they save in memory.
+fn full_at(memtable_bytes: u64, flushed: u64, grown: u64) -> u64 {
+    let together = memtable_bytes + memtable_bytes / 4;
+    let share = flushed as f64 / (flushed + grown).max(1) as f64;
+    ((together as f64 * share) as u64).clamp(memtable_bytes / 2, memtable_bytes)
 }
 
 /// What a read sees of a keyspace: one immutable value, swapped whole.
@@ -217,5 +235,20 @@ impl<P: Parts> View<P> {
 
     pub(crate) fn mem_bytes(&self) -> u64 {
         self.mems().map(|mem| mem.memory_bytes()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::full_at;
+
+    #[test]
+    fn memtables_are_full_early_when_writers_are_fast_but_never_below_half() {
+        assert_eq!(full_at(64, 64, 0), 64, "nobody writes");
+        assert_eq!(full_at(64, 64, 16), 64, "a quarter of the next one: together they are five quarters");
+        assert_eq!(full_at(64, 64, 64), 40, "40 and again 40 meanwhile");
+        assert_eq!(full_at(64, 40, 40), 40, "and so it stays");
+        assert_eq!(full_at(64, 64, 1000), 32);
+        assert_eq!(full_at(64, 0, 0), 32, "a flush of nothing says nothing");
     }
 }

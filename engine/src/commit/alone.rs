@@ -49,7 +49,7 @@ impl<P: Parts> Shared<P> {
         lead.unchecked_bytes += ops.bytes();
         if let Some((id, mem)) = lead.recent.take()
             && *ops.keyspaces() == [id]
-            && !self.is_full(&mem)
+            && !mem.is_full()
             && !self.must_check_limits(lead)
         {
             return Ok(Mems::One(id, mem));

@@ -13,28 +13,13 @@ use crate::tree::Tree;
 use crate::version::Mem;
 use crate::{Error, Parts, Result};
 
-/// When a memtable is full, so that it and the part of the next one that is filled while it is flushed are together one and a half times `memtable_bytes`, if
-/// the next one grows as fast as it did when `grown` bytes came while `flushed` went. At most `memtable_bytes`, and no less than half of it: below that
-/// smaller flushes would cost more in merging than they save in memory.
-fn full_at(memtable_bytes: u64, flushed: u64, grown: u64) -> u64 {
-    let together = memtable_bytes + memtable_bytes / 4;
-    let share = flushed as f64 / (flushed + grown).max(1) as f64;
-    ((together as f64 * share) as u64).clamp(memtable_bytes / 2, memtable_bytes)
-}
-
 impl<P: Parts> Shared<P> {
-    #[inline]
-    pub(super) fn is_full(&self, mem: &Mem<P>) -> bool {
-        mem.memory_bytes() >= mem.full_at.load(Ordering::Relaxed)
-    }
-
     /// No sealed memtable is left, after a flush of one of `flushed` bytes: says when the active one is full, going by how far it has grown meanwhile.
     /// While one waits to be flushed, only a whole memtable is sealed.
     pub(crate) fn limit_active(&self, tree: &Tree<P>, flushed: u64) {
         let view = tree.view();
         if view.sealed.is_empty() {
-            let limit = full_at(self.options.memtable_bytes as u64, flushed, view.active.memory_bytes());
-            view.active.full_at.store(limit, Ordering::Relaxed);
+            view.active.limit(self.options.memtable_bytes as u64, flushed, view.active.memory_bytes());
         }
     }
 
@@ -43,7 +28,7 @@ impl<P: Parts> Shared<P> {
         for id in ops.keyspaces() {
             let trees = self.trees.load();
             let Some(tree) = trees.get(id) else { continue };
-            if self.is_full(&tree.view().active) {
+            if tree.view().active.is_full() {
                 self.seal_memtable(lead, tree)?;
             }
         }
@@ -137,20 +122,5 @@ impl<P: Parts> Shared<P> {
             return Err(Error::Closed);
         }
         self.guarded(|| self.seal_memtable(&mut lead, tree))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::full_at;
-
-    #[test]
-    fn memtables_are_full_early_when_writers_are_fast_but_never_below_half() {
-        assert_eq!(full_at(64, 64, 0), 64, "nobody writes");
-        assert_eq!(full_at(64, 64, 32), 64, "half of the next one: together they are one and a half");
-        assert_eq!(full_at(64, 64, 64), 48, "48 and again 48 meanwhile");
-        assert_eq!(full_at(64, 48, 48), 48, "and so it stays");
-        assert_eq!(full_at(64, 64, 1000), 32);
-        assert_eq!(full_at(64, 0, 0), 32, "a flush of nothing says nothing");
     }
 }

@@ -258,10 +258,9 @@ fn read_block_into(file: &dyn ReadFile, handle: Handle, memory: impl Fn(usize) -
     let mut stored = memory(handle.len);
     if stored.capacity() < handle.len {
         // The system has zeroed it if it is large.
-        stored = vec![0; handle.len];
-    } else {
-        stored.resize(handle.len, 0);
+        stored = vec![0; stored::buffer_bytes(handle.len)];
     }
+    stored.resize(handle.len, 0);
     file.read_exact_at(&mut stored, handle.offset)?;
     let opened = stored::open_into(&stored, handle.offset, memory);
     match opened.map_err(|fault| fault.of(file.path(), handle.offset))? {
@@ -284,6 +283,9 @@ fn in_pages(block: Bytes) -> Bytes {
 /// A copy in this memory, whatever was in it.
 pub(super) fn copy_into(mut memory: Vec<u8>, block: &[u8]) -> Bytes {
     memory.clear();
+    if memory.capacity() < block.len() {
+        memory.reserve_exact(stored::buffer_bytes(block.len()));
+    }
     memory.extend_from_slice(block);
     Bytes::from(memory)
 }

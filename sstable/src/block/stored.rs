@@ -7,10 +7,10 @@
 //! The checksum covers payload, raw length and compression, and then the block's own offset in the file as a u64, which is not
 //! stored: a whole block read from the wrong place is damage too. It is checked before anything else is believed.
 //!
-//! Cost: a block of b bytes costs b bytes of checksum (some 0.05 ns each) and, when compressed, one allocation of the raw length.
+//! Cost: a block of b bytes costs b bytes of checksum (some 0.05 ns each) and, when compressed, memory of the raw length.
 //!
 //! Bounds: a raw length is at most [`RAW_BYTES_MAX`] and at most 255 times the payload, which is as far as LZ4 can expand; it is
-//! checked before it is allocated.
+//! checked before memory is asked for.
 
 use crate::{Compression, Error, Result};
 
@@ -180,7 +180,7 @@ fn unpack_lz4(payload: &[u8], raw: usize, memory: impl FnOnce(usize) -> Vec<u8>)
     let mut memory = memory(raw);
     let unpacked = if memory.capacity() < raw {
         // Into fresh memory, which is not zeroed first.
-        lz4_flex::block::decompress(payload, raw)
+        lz4_flex::block::decompress(payload, buffer_bytes(raw))
     } else {
         // Only what was not in use before is zeroed.
         memory.resize(raw, 0);
@@ -191,7 +191,7 @@ fn unpack_lz4(payload: &[u8], raw: usize, memory: impl FnOnce(usize) -> Vec<u8>)
     };
     match unpacked {
         Ok(unpacked) if unpacked.len() == raw => Ok(unpacked),
-        Ok(_) => Err(Fault::Damage("block unpacks to less than its raw length")),
+        Ok(_) => Err(Fault::Damage("block does not unpack to its raw length")),
         Err(_) => Err(Fault::Damage("block does not unpack")),
     }
 }
@@ -203,6 +203,12 @@ fn unpack_lz4(
     _memory: impl FnOnce(usize) -> Vec<u8>,
 ) -> Result<Vec<u8>, Fault> {
     Err(Fault::NotCompiledIn { what: "LZ4 compression", feature: "lz4" })
+}
+
+/// How large a new buffer for a block of so many bytes is: of few different sizes, since a cache may hand it to another block (of entries as long, say, but for a
+/// byte in each sequence number), which must fit.
+pub(super) fn buffer_bytes(block_bytes: usize) -> usize {
+    block_bytes.next_multiple_of(64)
 }
 
 /// The name of a compression tag, for dumps.

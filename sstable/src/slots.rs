@@ -18,9 +18,9 @@
 //! them is offered (a table that only merges read has none), and 144 for each cached one. Blocks of a table go when its reader does; their memory may be kept for
 //! the blocks that come next, in `kept`.
 //!
-//! Invariants: *Held*: the sum of the weights held and of the memory kept is at most the capacity, in each shard; what is kept gives way first. *Queued*: a block is in its slot exactly if its table and number stand
-//! in one of the queues of its shard, once; both change under the shard's lock, except that the slots of a dropped table go without one: its places in the queues
-//! are then passed over.
+//! Invariants: *Held*: the sum of the weights held and of the memory kept is at most the capacity, in each shard; what is kept gives way first. *Queued*: a
+//! block is in its slot exactly if its table and number stand in one of the queues of its shard, once; both change under the shard's lock, except that the slots
+//! of a dropped table go without one: its places in the queues are then passed over.
 
 mod kept;
 mod lookups;

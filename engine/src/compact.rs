@@ -261,6 +261,8 @@ impl<P: Parts> Shared<P> {
                 tree.set_compactions(&work);
             }
             self.start(tree, &version, task);
+            // Not had while it is waited for: the outputs' blocks are to have the room and the memory of the inputs'.
+            drop(version);
             self.executor.wait(&|| self.is_ending() || tree.work().compactions == 0);
         }
         drop(resting);

@@ -10,7 +10,6 @@ use crate::logs::{OldLog, payload};
 use crate::shared::Shared;
 use crate::sync::atomic::Ordering;
 use crate::tree::Tree;
-use crate::version::Mem;
 use crate::{Error, Parts, Result};
 
 impl<P: Parts> Shared<P> {

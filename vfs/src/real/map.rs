@@ -18,7 +18,7 @@ const FIRST_BYTES: usize = 8;
 const ALIGN_BYTES: usize = 64 << 10;
 
 /// How far behind the last store pages are made ready.
-const AHEAD_BYTES: usize = 3 << 20;
+const AHEAD_BYTES: usize = 2 << 20;
 
 /// Of so many bytes at once: the system holds a lock meanwhile that whoever maps or unmaps memory waits for.
 const PART_BYTES: usize = 256 << 10;

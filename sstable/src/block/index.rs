@@ -56,8 +56,8 @@ const STRIDE: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Index {
     payload: Bytes,
-    /// Bytes that all separators have in common.
-    prefix_bytes: usize,
+    /// What all separators begin with: a part of the payload, at hand for each search.
+    prefix: Bytes,
     /// Of each block's separator, after the common prefix.
     heads: PageVec<u64>,
     /// Heads 0, [`STRIDE`], 2 [`STRIDE`], ...
@@ -102,7 +102,7 @@ impl Index {
             return Err(Fault::Damage("data blocks do not end where the index begins"));
         }
         let (heads, sampled) = (PageVec::new(), Vec::new());
-        let mut index = Index { payload, prefix_bytes: 0, heads, sampled, rows, offsets };
+        let mut index = Index { payload, prefix: Bytes::new(), heads, sampled, rows, offsets };
         index.check_order()?;
         index.make_heads();
         Ok(index)
@@ -122,8 +122,9 @@ impl Index {
             return;
         };
         // In order, so what the first and the last have in common all have.
-        self.prefix_bytes = key::common_prefix(self.separator(0), self.separator(last));
-        let head = |number| key::head(self.separator(number), self.prefix_bytes);
+        let first = self.separator(0);
+        self.prefix = self.payload.slice_ref(&first[..key::common_prefix(first, self.separator(last))]);
+        let head = |number| key::head(self.separator(number), self.prefix.len());
         self.heads = (0..=last).map(head).collect();
         self.sampled = self.heads.iter().copied().step_by(STRIDE).collect();
     }
@@ -164,14 +165,14 @@ impl Index {
     /// the first of the next block. [`Index::len`] when every version is before `target`.
     #[inline]
     pub(crate) fn locate(&self, target: InternalKey<'_>) -> usize {
-        if self.prefix_bytes > 0 {
-            match key::against_prefix(target.user_key, &self.separator(0)[..self.prefix_bytes]) {
+        if !self.prefix.is_empty() {
+            match key::against_prefix(target.user_key, &self.prefix) {
                 Ordering::Less => return 0,
                 Ordering::Greater => return self.len(),
                 Ordering::Equal => {}
             }
         }
-        let wanted = key::head(target.user_key, self.prefix_bytes);
+        let wanted = key::head(target.user_key, self.prefix.len());
         // The last sampled head below the wanted one begins the stretch in which the first head not below it ends.
         let stretch = self.sampled.partition_point(|&head| head < wanted).saturating_sub(1) * STRIDE;
         let heads = &*self.heads;

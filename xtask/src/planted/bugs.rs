@@ -408,4 +408,18 @@ pub(super) const BUGS: &[Bug] = &[
         wrong: "if self.node.version.load(Relaxed) >= self.version { Ok(()) }",
         suites: MEMTABLE,
     },
+    Bug {
+        name: "a memtable is frozen without saying so to those who walk it",
+        file: "memtable/src/hash/order.rs",
+        right: "        self.settling.store(1, Relaxed);\n        let mut room",
+        wrong: "        let mut room",
+        suites: MEMTABLE,
+    },
+    Bug {
+        name: "a memtable is never sealed early, however fast writers are",
+        file: "engine/src/flush.rs",
+        right: "        shared.limit_active(&self.tree, self.mem.memory_bytes());\n",
+        wrong: "",
+        suites: &[suite(&["-p", "terrace", "--test", "order"])],
+    },
 ];

@@ -270,15 +270,19 @@ impl<F: FilterSet> BlockTableWriter<F> {
         let Some(filter) = self.filter else {
             return Ok(None);
         };
-        // It goes to the file from where it is made: the buffer would have to hold it a second time.
-        self.flush()?;
         let mut bytes = F::build(filter.id, &self.hashes, filter.bits_per_key).map_err(filter_error)?;
         self.hashes = PageVec::new();
         // After the filter and not before it, so that its lines can be aligned when it is read back.
         bytes.push(filter.id.0);
         let offset = self.offset();
         stored::seal_plain(&mut bytes, 0, offset)?;
-        self.append(&bytes)?;
+        if self.out.len() + bytes.len() <= BUFFER_BYTES {
+            self.out.extend_from_slice(&bytes);
+        } else {
+            // From where it was made: the buffer would have to grow, and what that leaves in the allocator's heap stays there.
+            self.flush()?;
+            self.append(&bytes)?;
+        }
         Ok(Some(Handle { offset, len: bytes.len() }))
     }
 

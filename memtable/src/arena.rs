@@ -5,7 +5,7 @@
 //! A bump allocator over chunks. Taking memory is one `fetch_add` on the current chunk's counter; whoever runs
 //! past the chunk's end takes a lock and starts the next chunk. Chunks start small, so that an empty or small
 //! table is cheap, and grow by a schedule ([`ChunkPlan`]). When megabytes are expected the later chunks are
-//! whole multiples of 2 MiB, aligned to 2 MiB, and asked of Linux as huge pages: a look-up in a large table is a
+//! 2 MiB (or multiples, for a request that needs more), aligned to 2 MiB, and asked of Linux as huge pages: a look-up in a large table is a
 //! chain of cache misses, and small pages add a page walk to each. There such chunks come from the system and go back to it
 //! when the arena is dropped: an allocator that keeps them among its own (the C library's does, once it has seen the first of them freed) holds
 //! some dozen MiB more than all memtables have. Some megabytes of them are kept for the next arena while another one is in use (`pages`). What is larger than [`SHARED_BYTES_MAX`] gets
@@ -48,7 +48,6 @@ const HUGE_HINT_BYTES: usize = 4 << 20;
 const FIRST_CHUNK_BYTES_MIN: usize = 4 << 10;
 const FIRST_CHUNK_BYTES_MAX: usize = 64 << 10;
 const SMALL_CHUNK_BYTES_MAX: usize = 1 << 20;
-const HUGE_CHUNK_BYTES_MAX: usize = 4 << 20;
 const CACHE_LINE_BYTES: usize = 64;
 
 /// The header at the start of each chunk.
@@ -84,7 +83,7 @@ impl ChunkPlan {
                 hint.next_multiple_of(FIRST_CHUNK_BYTES_MIN)
             }
             (_, false) => (last * 2).min(SMALL_CHUNK_BYTES_MAX),
-            (_, true) => (last * 2).clamp(HUGE_PAGE_BYTES, HUGE_CHUNK_BYTES_MAX),
+            (_, true) => HUGE_PAGE_BYTES,
         };
         // Twice the request: the chunk should not be spent on this one allocation.
         scheduled.max((2 * request + size_of::<Chunk>()).next_power_of_two())
@@ -225,14 +224,15 @@ fn new_chunk(
 /// Chunks of huge pages, from the system where it has a way to take them, else from the allocator.
 #[cfg(all(target_os = "linux", not(miri)))]
 mod pages {
-    use super::{HUGE_CHUNK_BYTES_MAX, HUGE_PAGE_BYTES};
+    use super::HUGE_PAGE_BYTES;
     use core::alloc::Layout;
     use core::ptr;
     use core::sync::atomic::AtomicPtr;
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
-    /// So many chunks are kept for the next who asks: a memtable of usual size.
-    const SPARE_MAX: usize = (64 << 20) / HUGE_CHUNK_BYTES_MAX;
+    /// So many chunks are kept for the next who asks: half of a memtable of usual size. If all of one were kept, a flush would free nothing, and as much as
+    /// memtables ever had together would stay.
+    const SPARE_MAX: usize = (32 << 20) / HUGE_PAGE_BYTES;
 
     /// Chunks of the usual size: those that nobody uses, and how many are in use. While some are, there is a memtable that grows or will
     /// soon, and it is cheaper to give it the chunks of one that was flushed than new ones: the first touch of a huge page clears two megabytes while
@@ -267,7 +267,7 @@ mod pages {
 
     /// Memory of this layout, aligned to a huge page; null when there is none.
     pub(super) fn take(layout: Layout) -> *mut u8 {
-        if layout.size() == HUGE_CHUNK_BYTES_MAX
+        if layout.size() == HUGE_PAGE_BYTES
             && let Some(spare) = chunks().take()
         {
             return spare;
@@ -304,7 +304,7 @@ mod pages {
     ///
     /// `start` came from `take` with this layout, and nobody uses the memory any more.
     pub(super) unsafe fn give_back(start: *mut u8, layout: Layout) {
-        let unused = if layout.size() == HUGE_CHUNK_BYTES_MAX {
+        let unused = if layout.size() == HUGE_PAGE_BYTES {
             chunks().give_back(start)
         } else {
             vec![AtomicPtr::new(start)]
@@ -327,7 +327,7 @@ mod pages {
 
     #[cfg(test)]
     mod tests {
-        use super::{Chunks, SPARE_MAX};
+        use super::{Chunks, HUGE_PAGE_BYTES, SPARE_MAX};
         use core::ptr;
 
         #[test]
@@ -343,7 +343,8 @@ mod pages {
         }
 
         #[test]
-        fn no_more_chunks_are_kept_than_a_memtable_has() {
+        fn no_more_chunks_are_kept_than_half_a_memtable_has() {
+            assert_eq!(SPARE_MAX * HUGE_PAGE_BYTES, 32 << 20);
             let mut chunks = Chunks::default();
             (0..SPARE_MAX + 3).for_each(|_| assert!(chunks.take().is_none()));
             let back = (1..SPARE_MAX + 3)

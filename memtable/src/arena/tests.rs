@@ -55,7 +55,7 @@ fn chunks_start_small_and_grow_to_their_limit() {
     };
     assert_eq!(sizes(0), [4, 8, 16, 32, 64, 128, 256]);
     assert_eq!(sizes(1 << 20), [64, 128, 256, 512, 1024, 1024, 1024]);
-    assert_eq!(sizes(64 << 20), [64, 2048, 4096, 4096, 4096, 4096, 4096]);
+    assert_eq!(sizes(64 << 20), [64, 2048, 2048, 2048, 2048, 2048, 2048]);
 }
 
 #[test]

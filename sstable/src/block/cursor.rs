@@ -15,12 +15,12 @@
 //! Invariants: *Standing*: `walk` stands in block `number`, or nowhere. *Window*: the `bytes` of a window are the stored bytes of
 //! its `blocks`, unchecked; a block is checked when it is taken out.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use core::ops::Range;
 use std::sync::Arc;
 use terrace_bloom::{FilterSet, StockFilters};
 use terrace_entry::{Cursor, Entry, InternalKey};
-use terrace_vfs::ReadFile;
+use terrace_vfs::{PageVec, ReadFile};
 
 use super::fault::Fault;
 use super::index::Index;
@@ -62,6 +62,7 @@ struct Window {
     /// Where in the file it begins.
     offset: u64,
     bytes: Bytes,
+    buffer: Buffer,
 }
 
 impl<C: BlockCache, F: FilterSet> core::fmt::Debug for BlockTableCursor<C, F> {
@@ -286,16 +287,33 @@ impl Window {
         let bytes = (last.offset - first.offset) as usize + last.len;
         // Empty while it is being filled: an error below must not leave old blocks with new bytes.
         self.blocks = 0..0;
-        let old = core::mem::take(&mut self.bytes);
-        let mut buffer = old.try_into_mut().unwrap_or_default();
-        if buffer.capacity() < bytes {
-            // The system has zeroed it, and nothing old is copied.
-            buffer = BytesMut::zeroed(bytes);
-        } else {
-            buffer.resize(bytes, 0);
-        }
-        file.read_exact_at(&mut buffer, first.offset)?;
-        *self = Window { blocks, offset: first.offset, bytes: buffer.freeze() };
+        self.bytes = Bytes::new();
+        let buffer = self.buffer.at_least(bytes);
+        file.read_exact_at(&mut buffer[..bytes], first.offset)?;
+        self.bytes = Bytes::from_owner(self.buffer.clone()).slice(..bytes);
+        (self.blocks, self.offset) = (blocks, first.offset);
         Ok(())
+    }
+}
+
+/// What a window is read into, shared with those who still hold something of it. In pages of its own where it is large, since merges come and go, and an allocator
+/// would keep the buffers of all their sources.
+#[derive(Clone, Debug, Default)]
+struct Buffer(Arc<PageVec<u8>>);
+
+impl Buffer {
+    /// The buffer to read into: the old one if it has room for so many bytes and nobody shares it.
+    fn at_least(&mut self, bytes: usize) -> &mut [u8] {
+        if self.0.len() < bytes || Arc::get_mut(&mut self.0).is_none() {
+            // The system has zeroed it, and nothing old is copied.
+            self.0 = Arc::new(PageVec::zeroed(bytes));
+        }
+        Arc::get_mut(&mut self.0).expect("looked at, or made")
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }

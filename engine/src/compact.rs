@@ -27,6 +27,11 @@ const READAHEAD_BYTES: usize = 256 << 10;
 /// Versions merged between two looks at whether to go on.
 const ENTRIES_PER_STEP: usize = 4096;
 
+/// How long a merge waits before it looks again whether a late flush is done: a small part of what a flush takes.
+const FLUSH_WAIT: Duration = Duration::from_millis(1);
+/// Under more pressure a merge waits for no flush. Writers begin to feel it there: a byte costs them a ninth of what it costs compaction.
+const PRESSURE_TO_WAIT_MAX: f64 = 0.1;
+
 type Bottom = Box<dyn FnMut(&[u8]) -> bool + Send>;
 
 /// A merge under way.
@@ -174,6 +179,9 @@ impl<P: Parts> Shared<P> {
                 if let Some(pause) = merge.allowance.pause(self) {
                     return Ok(Step::After(pause));
                 }
+                if self.waits_for_flush(tree) {
+                    return Ok(Step::After(FLUSH_WAIT));
+                }
                 if merge.write_some()? {
                     return Ok(Step::Again);
                 }
@@ -198,6 +206,16 @@ impl<P: Parts> Shared<P> {
             _ => return Err(Error::InvalidArgument(format!("unknown kind of task {:?}", task.kind))),
         }
         Ok(Step::Done)
+    }
+
+    /// Whether a merge lets a late flush have the processors and the disk: memory is what it holds meanwhile, and the merge can wait as long as writers are not
+    /// slowed down for its sake.
+    fn waits_for_flush(&self, tree: &Tree<P>) -> bool {
+        self.options.background_order.merges_wait_for_late_flush()
+            && tree.view().is_flush_late(self.options.memtable_bytes as u64)
+            && tree.pressure() < PRESSURE_TO_WAIT_MAX
+            // There is no flush any more after a failure.
+            && self.check_writable().is_ok()
     }
 
     /// Records the task's result and changes the view.

@@ -43,7 +43,8 @@ pub struct CompactionRate {
 /// one comes; one that a limiter holds back lets others pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BackgroundOrder {
-    /// Flushes, then merges out of level 0, then deeper ones; what is more urgent passes what is under way. One thread is kept free of merges.
+    /// Flushes, then merges out of level 0, then deeper ones; what is more urgent passes what is under way. One thread is kept free of merges, and they wait
+    /// while a flush takes so long that memtables have more than five quarters of [`Options::memtable_bytes`], unless the tree is under pressure itself.
     #[default]
     UrgentFirst,
     /// Flushes as in [`BackgroundOrder::UrgentFirst`]; merges in the order of their coming, out of whichever level.
@@ -65,6 +66,11 @@ impl BackgroundOrder {
             Self::FlushesFirst => "flushes-first",
             Self::Plain => "plain",
         }
+    }
+
+    /// Whether merges under way wait while a flush is late, since it has to share processors and disk with them.
+    pub(crate) fn merges_wait_for_late_flush(self) -> bool {
+        self != Self::Plain
     }
 
     /// Where a flush lines up.

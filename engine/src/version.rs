@@ -208,9 +208,13 @@ impl<P: Parts> Mem<P> {
 /// When a memtable is full, so that it and the part of the next one that is filled while it is flushed are together five quarters of `memtable_bytes`. At
 /// most `memtable_bytes`, and no less than half of it: below that smaller flushes would cost more in merging than they save in memory.
 fn full_at(memtable_bytes: u64, flushed: u64, grown: u64) -> u64 {
-    let together = memtable_bytes + memtable_bytes / 4;
     let share = flushed as f64 / (flushed + grown).max(1) as f64;
-    ((together as f64 * share) as u64).clamp(memtable_bytes / 2, memtable_bytes)
+    ((together(memtable_bytes) as f64 * share) as u64).clamp(memtable_bytes / 2, memtable_bytes)
+}
+
+/// What a memtable that is flushed and the one that grows meanwhile shall have together.
+fn together(memtable_bytes: u64) -> u64 {
+    memtable_bytes + memtable_bytes / 4
 }
 
 /// What a read sees of a keyspace: one immutable value, swapped whole.
@@ -235,6 +239,11 @@ impl<P: Parts> View<P> {
 
     pub(crate) fn mem_bytes(&self) -> u64 {
         self.mems().map(|mem| mem.memory_bytes()).sum()
+    }
+
+    /// Whether writers have been faster beside a flush than was thought when its memtable was sealed.
+    pub(crate) fn is_flush_late(&self, memtable_bytes: u64) -> bool {
+        !self.sealed.is_empty() && self.mem_bytes() > together(memtable_bytes)
     }
 }
 

@@ -59,6 +59,8 @@ type Db = Engine<Own>;
 struct OneThread {
     lanes: Mutex<[VecDeque<Job>; 4]>,
     clock: Arc<SimClock>,
+    /// As though each merge had a thread of its own and was as far as it can get whenever a flush takes a step.
+    merges_first: bool,
 }
 
 impl std::fmt::Debug for OneThread {
@@ -69,20 +71,35 @@ impl std::fmt::Debug for OneThread {
 
 impl OneThread {
     fn step(&self) -> bool {
-        let taken = self.lanes.lock().unwrap().iter_mut().enumerate().find_map(|(lane, jobs)| {
-            let job = jobs.pop_front()?;
-            Some((lane, job))
-        });
-        let Some((lane, mut job)) = taken else { return false };
+        if self.merges_first
+            && let Some((lane, job)) = self.take(|lanes| lanes.rev())
+            && !self.run(lane, job)
+        {
+            return true;
+        }
+        self.take(|lanes| lanes).map(|(lane, job)| self.run(lane, job)).is_some()
+    }
+
+    fn take<I: Iterator<Item = usize>>(
+        &self,
+        ordered: impl FnOnce(std::ops::Range<usize>) -> I,
+    ) -> Option<(usize, Job)> {
+        let mut lanes = self.lanes.lock().unwrap();
+        ordered(0..lanes.len()).find_map(|lane| lanes[lane].pop_front().map(|job| (lane, job)))
+    }
+
+    /// Takes a step; true if the job wants to wait before the next one.
+    fn run(&self, lane: usize, mut job: Job) -> bool {
         match job() {
             Step::Again => self.lanes.lock().unwrap()[lane].push_front(job),
             Step::After(pause) => {
                 self.clock.sleep(pause);
                 self.lanes.lock().unwrap()[lane].push_back(job);
+                return true;
             }
             Step::Done => {}
         }
-        true
+        false
     }
 }
 
@@ -117,9 +134,13 @@ impl Stepped {
     }
 
     fn with_memtables_of(bytes: usize, order: BackgroundOrder, memtables_max: usize) -> Self {
+        Self::open(bytes, order, memtables_max, false)
+    }
+
+    fn open(bytes: usize, order: BackgroundOrder, memtables_max: usize, merges_first: bool) -> Self {
         let clock = Arc::new(SimClock::new());
         let lanes = Mutex::default();
-        let executor = Arc::new(OneThread { lanes, clock: Arc::clone(&clock) });
+        let executor = Arc::new(OneThread { lanes, clock: Arc::clone(&clock), merges_first });
         let db = Db::builder("/db")
             .vfs(Arc::new(MemVfs::new()))
             .clock(clock as Arc<dyn Clock>)
@@ -245,6 +266,28 @@ fn a_memtable_is_sealed_early_only_after_writers_were_fast_beside_a_flush() {
     stepped.step_until(|| stepped.db.stats().flushes == 3);
     let late = f64::from(stepped.seal(&keyspace)) / whole;
     assert!(late > 0.97, "nobody wrote beside the flush: sealed at {late:.3} of a memtable");
+}
+
+#[test]
+fn a_merge_waits_for_a_flush_only_while_memtables_have_more_than_five_quarters_of_one() {
+    let waits = |meanwhile: f64| {
+        of_each(|order| {
+            let stepped = Stepped::open(1 << 20, order, 8, true);
+            let [keyspace, _] = stepped.keyspaces();
+            for flushes in 1..=2 {
+                stepped.seal(&keyspace);
+                stepped.step_until(|| stepped.db.stats().flushes == flushes);
+            }
+            // Two runs wait to be merged when a third memtable is sealed.
+            assert_eq!((stepped.runs(&keyspace, 0), stepped.db.stats().compactions), (2, 0));
+            let whole = f64::from(stepped.seal(&keyspace));
+            (0..(whole * meanwhile) as u32).for_each(|number| write(&keyspace, number));
+            stepped.step_until(|| stepped.db.stats().flushes == 3 || stepped.db.stats().compactions == 1);
+            stepped.db.stats().flushes == 3
+        })
+    };
+    assert_eq!(waits(0.1), [false; 3]);
+    assert_eq!(waits(0.4), [true, true, false]);
 }
 
 #[test]

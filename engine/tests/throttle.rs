@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use terrace::{
-    Clock, CompactionRate, Db, Error, Executor, Lane, QuietHours, Step, SystemClock, ThreadPool, WhenBusy,
-    WriteBatch,
+    BackgroundOrder, Clock, CompactionRate, Db, Error, Executor, Lane, QuietHours, Step, SystemClock,
+    ThreadPool, WhenBusy, WriteBatch,
 };
 use terrace_throttle::{Charge, InQuietHours, Limiter, Load, Since, Throttle};
 use terrace_vfs::MemVfs;
@@ -237,6 +237,8 @@ fn held_back_at(begun: u64, hours: QuietHours) -> Vec<f64> {
         .small()
         .memtable_bytes(1 << 20)
         .table_bytes(1 << 20)
+        // In the others merges also wait for late flushes.
+        .background_order(BackgroundOrder::Plain)
         .limiter(InQuietHours { otherwise, hours })
         .open()
         .unwrap();

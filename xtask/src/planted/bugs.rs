@@ -422,4 +422,11 @@ pub(super) const BUGS: &[Bug] = &[
         wrong: "",
         suites: &[suite(&["-p", "terrace", "--test", "order"])],
     },
+    Bug {
+        name: "a merge goes on beside a late flush",
+        file: "engine/src/compact.rs",
+        right: "                if self.waits_for_flush(tree) {",
+        wrong: "                if false && self.waits_for_flush(tree) {",
+        suites: &[suite(&["-p", "terrace", "--test", "order"])],
+    },
 ];

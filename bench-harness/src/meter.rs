@@ -12,7 +12,7 @@ use std::time::Instant;
 pub use latency::Latency;
 pub use os::{Machine, Usage, folder_bytes, written_bytes};
 pub use progress::Progress;
-pub use raw_sync::raw_sync;
+pub use raw_sync::{bare_rounds, raw_sync};
 
 /// The time of the system's steady clock.
 #[expect(

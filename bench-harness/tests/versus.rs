@@ -45,6 +45,26 @@ fn a_store_that_loses_writes_in_a_kill_is_refused() {
 }
 
 #[test]
+fn several_synced_writers_are_set_beside_threads_that_only_share_syncs() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let json = dir.path().join("rows.jsonl");
+    for threads in ["1", "3"] {
+        let work =
+            ["--against", "memory", "--no-kill-check", "--workload", "fill-sync", "--threads", threads];
+        let output = compare(
+            &dir.path().join("databases"),
+            &[&["--json", json.to_str().expect("UTF-8")], &work[..]].concat(),
+        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let rows = std::fs::read_to_string(json).expect("rows were written");
+    for row in rows.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")) {
+        let share = row["of_bare_rounds"].as_f64();
+        assert_eq!(share.is_some_and(|share| share > 0.0), row["threads"] == 3, "{row}");
+    }
+}
+
+#[test]
 fn a_comparison_is_a_table_lines_of_json_and_a_page() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let (json, html) = (dir.path().join("rows.jsonl"), dir.path().join("page.html"));

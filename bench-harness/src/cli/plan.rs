@@ -13,6 +13,7 @@ use crate::store::{Durability, Parts, Store, StoreFactory};
 use crate::workload::{self, BenchError, Config, Session, Workload};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Runs what the options ask for and prints the table.
 ///
@@ -246,10 +247,14 @@ impl Loaded {
         let writes = synced && !workload.only_reads() && workload != Workload::Compact;
         // The disk's own figure just before and just after: it drifts.
         let mut raw = if writes { Some(self.folder.raw_sync(config)?) } else { None };
+        let mut bare = if writes { self.folder.bare_rounds(config)? } else { None };
         let outcome = workload::run(&mut self.session, &*self.store, workload, progress)
             .map_err(|error| self.folder.keep(factory, &error))?;
         if let Some(raw) = &mut raw {
             raw.merge(&self.folder.raw_sync(config)?);
+        }
+        if let Some(bare) = &mut bare {
+            *bare = (*bare + self.folder.bare_rounds(config)?.unwrap_or(*bare)) / 2;
         }
         let mut provenance = provenance(factory, options);
         provenance.settings = workload.settings(options.settings);
@@ -258,6 +263,9 @@ impl Loaded {
         row.space(bytes, outcome.live_bytes);
         if let Some(raw) = raw {
             row.raw_sync(&raw, outcome.ops, outcome.elapsed);
+        }
+        if let Some(bare) = bare {
+            row.bare_rounds(bare, config.threads, outcome.ops, outcome.elapsed);
         }
         if !workload.only_reads() {
             let checked = workload::check_all(&self.session, &*self.store)
@@ -304,6 +312,17 @@ impl Folder {
         // Not only some hundreds: for so long a disk may be a quarter faster than over the run.
         let count = config.ops.clamp(1, 4_000);
         meter::raw_sync(&self.path, config.key_bytes + config.value_bytes, count)
+            .map_err(|error| format!("{}: {error}", self.path.display()))
+    }
+
+    /// What a round takes of as many threads that only share a sync; `None` for one thread.
+    fn bare_rounds(&self, config: &Config) -> Result<Option<Duration>, String> {
+        if config.threads == 1 {
+            return Ok(None);
+        }
+        let rounds = (config.ops / u64::from(config.threads)).clamp(1, 2_000);
+        meter::bare_rounds(&self.path, config.key_bytes + config.value_bytes, config.threads as usize, rounds)
+            .map(Some)
             .map_err(|error| format!("{}: {error}", self.path.display()))
     }
 

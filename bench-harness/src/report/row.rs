@@ -108,6 +108,13 @@ impl Row {
         self.figure("of_raw_sync", "of raw sync", Cell::Float(share, 2));
     }
 
+    /// Adds how `ops` synced operations of `threads` in `elapsed` stand to rounds in which as many threads do nothing but share a sync.
+    pub fn bare_rounds(&mut self, round: Duration, threads: u32, ops: u64, elapsed: Duration) {
+        self.field("bare_round_us", round.as_secs_f64() * 1e6);
+        let share = ops as f64 / f64::from(threads) * round.as_secs_f64() / elapsed.as_secs_f64().max(1e-9);
+        self.figure("of_bare_rounds", "of bare rounds", Cell::Float(share, 2));
+    }
+
     /// The row as one line of JSON, fields in the order in which they were added.
     pub fn json_line(&self) -> String {
         let fields: Vec<_> =

@@ -164,6 +164,7 @@ fn section(html: &mut String, part: usize, results: &Results, stage: &Stage) {
     add(html, "Space on disk per live byte, at rest", 2, &figure("disk_per_live_byte"));
     add(html, "The writer beside it, thousand records a second", 0, &figure("background_kops_per_second"));
     add(html, "Part of what the disk syncs by itself", 2, &figure("of_raw_sync"));
+    add(html, "Part of the rounds of threads that only share syncs", 2, &figure("of_bare_rounds"));
     add(html, "Processor time, s", 2, &figure("processor_seconds"));
     add(html, "Peak memory, MiB", 0, &figure("peak_mib"));
     html.push_str("</div>\n");

@@ -47,6 +47,9 @@ fn row(results: &Results, index: usize, stage: &Stage) -> Row {
     if let Some(share) = figure("of_raw_sync") {
         row.figure("of_raw_sync", "of raw sync", cell(Some(share), 2));
     }
+    if let Some(share) = figure("of_bare_rounds") {
+        row.figure("of_bare_rounds", "of bare rounds", cell(Some(share), 2));
+    }
     row
 }
 

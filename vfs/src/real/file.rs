@@ -159,10 +159,11 @@ impl ReadFile for RealReadFile {
     }
 }
 
-/// The lock belongs to the open file, and goes when that is closed.
+/// The lock belongs to the open file, and goes when the last handle of that is closed, or when it is given up. A process that another thread of ours has just begun
+/// has all our handles until it runs its program, so it is given up.
 #[derive(Debug)]
 pub(super) struct RealLock {
-    _file: File,
+    file: File,
 }
 
 impl RealLock {
@@ -176,7 +177,14 @@ impl RealLock {
             }
         };
         let file = take().map_err(|e| Error::new(Operation::Lock, path, e))?;
-        Ok(RealLock { _file: file })
+        Ok(RealLock { file })
+    }
+}
+
+impl Drop for RealLock {
+    fn drop(&mut self) {
+        // If that fails, it goes with the file.
+        let _ = self.file.unlock();
     }
 }
 
@@ -192,6 +200,19 @@ mod tests {
         let (reader, writer) = std::io::pipe().unwrap();
         let file = PositionalFile::new(File::from(OwnedFd::from(writer)));
         (reader, RealWriteFile { file, path: PathBuf::from("p"), offset: 7, announced: 0, dead: false })
+    }
+
+    #[test]
+    fn a_lock_ends_with_its_holder_even_if_a_process_just_begun_has_the_file_still() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        let lock = RealLock::take(&path).unwrap();
+        // As a fork has it until the new process runs its program.
+        let copy = lock.file.try_clone().unwrap();
+        assert!(RealLock::take(&path).is_err(), "it is held");
+        drop(lock);
+        assert!(RealLock::take(&path).is_ok(), "nobody holds it any more");
+        drop(copy);
     }
 
     #[test]

@@ -29,7 +29,7 @@
 //!
 //! With n versions, of which w wait: insert O(1), two cache misses; get O(1 + newer versions of the key), two or three; a seek
 //! O(log n) + O(w log n), the second once for all cursors: some 100 ns for each version that waits; steps as those of the
-//! B-tree. Memory besides the record (16 bytes, key, value): 16 bytes of links, 12 to 16 of index (22 where records are so small that a shard has to grow twice); and 17 to 25 of the tree once
+//! B-tree. Memory besides the record (16 bytes, key, value): 16 bytes of links, 12 to 16 of index; and 17 to 25 of the tree once
 //! there is an order, or 16 of the array.
 //!
 //! # Invariants
@@ -82,7 +82,7 @@ impl HashMemTable {
     /// How many versions there will be when `bytes_hint` is used up, going by the size of those so far.
     fn versions_expected(&self) -> usize {
         let len = self.len().max(1);
-        let bytes_each = self.tree.records().memory_bytes() / len + index::BYTES_EACH;
+        let bytes_each = (self.tree.records().memory_bytes() / len).max(1);
         (self.bytes_hint / bytes_each).max(len)
     }
 }
@@ -220,32 +220,5 @@ impl Cursor for HashCursor {
 
     fn value_bytes(&self) -> Bytes {
         on_walk!(&self.walk, walk => walk.value_bytes())
-    }
-}
-
-#[cfg(all(test, not(any(shuttle, loom))))]
-mod tests {
-    use super::*;
-    use terrace_entry::Kind;
-
-    #[test]
-    #[cfg_attr(miri, ignore = "some hundred thousand inserts")]
-    fn the_index_of_a_full_table_takes_as_much_as_the_costs_say() {
-        for (value_bytes, most) in [(20, 23.0), (100, 15.0), (400, 17.0)] {
-            let table = HashMemTable::new(16 << 20);
-            let value = vec![7; value_bytes];
-            let mut number = 0_u64;
-            while table.memory_bytes() < 16 << 20 {
-                number += 1;
-                let user_key = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
-                table.insert(InternalKey::new(&user_key, SeqNo::new(number), Kind::Put), &value);
-            }
-            let index_bytes = (table.memory_bytes() - table.tree.records().memory_bytes()) as f64;
-            let bytes_each = index_bytes / table.len() as f64;
-            assert!(
-                (11.0..most).contains(&bytes_each),
-                "{bytes_each:.1} bytes of index for values of {value_bytes}"
-            );
-        }
     }
 }

@@ -13,9 +13,8 @@
 //! sets the bit *moved*, which makes the compare-and-swap of any other writer fail, and then copies; at last it
 //! publishes the new table. Readers never notice: what they find in the old table is what was there when they began.
 //! A writer that meets a moved slot waits for the new table: some microseconds, since shards are small. Old tables stay until
-//! all is dropped, like everything in an arena. So a table is made as large as the bytes per version so far say that it will have to be, but no more than
-//! thirty-two times as large, and twice at least: with records of a hundred bytes a shard gets its last table when it has 24 keys, and no put has to copy
-//! many. (With shards four times as large and at most eight times as large a table, two shards in three got one just too small, and copied 1,500 keys.)
+//! all is dropped, like everything in an arena. So a table is made eight times as large if the bytes per version so far
+//! say that it will be needed, and twice as large otherwise.
 //!
 //! # Invariants
 //!
@@ -41,13 +40,11 @@ const MODELLED: bool = cfg!(any(shuttle, loom));
 const LINE_SLOTS: usize = if MODELLED { 2 } else { 8 };
 const FIRST_SLOTS: usize = if MODELLED { 4 } else { 32 };
 /// A shard for so many expected bytes.
-const BYTES_PER_SHARD: usize = 64 << 10;
+const BYTES_PER_SHARD: usize = 256 << 10;
 const SHARDS_MIN: usize = if MODELLED { 1 } else { 16 };
 const SHARDS_MAX: usize = if MODELLED { 1 } else { 4096 };
 /// By what factor a table grows at most.
-const GROWTH_MAX: usize = if MODELLED { 2 } else { 32 };
-/// What a key takes of a table that is two thirds full.
-pub(super) const BYTES_EACH: usize = size_of::<Slot>() * 3 / 2;
+const GROWTH_MAX: usize = if MODELLED { 2 } else { 8 };
 /// Slots ahead of the one being copied whose version is fetched, since its key is hashed again.
 const PREFETCH_SLOTS: usize = 16;
 const SPINS_MAX: u32 = if MODELLED { 1 } else { 64 };

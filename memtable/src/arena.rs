@@ -5,7 +5,7 @@
 //! A bump allocator over chunks. Taking memory is one `fetch_add` on the current chunk's counter; whoever runs
 //! past the chunk's end takes a lock and starts the next chunk. Chunks start small, so that an empty or small
 //! table is cheap, and grow by a schedule ([`ChunkPlan`]). When megabytes are expected the later chunks are
-//! 2 MiB (or multiples, for a request that needs more), aligned to 2 MiB, and asked of Linux as huge pages: a look-up in a large table is a
+//! 2 MiB, aligned to 2 MiB, and asked of Linux as huge pages: a look-up in a large table is a
 //! chain of cache misses, and small pages add a page walk to each. There such chunks come from the system and go back to it
 //! when the arena is dropped: an allocator that keeps them among its own (the C library's does, once it has seen the first of them freed) holds
 //! some dozen MiB more than all memtables have. Some megabytes of them are kept for the next arena while another one is in use (`pages`). What is larger than [`SHARED_BYTES_MAX`] gets

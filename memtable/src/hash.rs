@@ -29,8 +29,8 @@
 //!
 //! With n versions, of which w wait: insert O(1), two cache misses; get O(1 + newer versions of the key), two or three; a seek
 //! O(log n) + O(w log n), the second once for all cursors: some 100 ns for each version that waits; steps as those of the
-//! B-tree. Memory besides the record (16 bytes, key, value): 16 bytes of links, 12 to 26 of index (a shard's older tables, and a last one that was a little too small, count); and 17 to 25 of the tree once
-//! there is an order, or 16 of the array.
+//! B-tree. Memory besides the record (16 bytes, key, value): 16 bytes of links, 12 to 26 of index
+//! (the most where a shard's last table was a little too small); and 17 to 25 of the tree once there is an order, or 16 of the array.
 //!
 //! # Invariants
 //!

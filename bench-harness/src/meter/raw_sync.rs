@@ -31,16 +31,15 @@ pub fn raw_sync(dir: &Path, bytes: usize, count: u64) -> std::io::Result<Latency
     Ok(latency)
 }
 
-/// The mean time of a round in which `threads` threads meet, the last to come writes a record of `bytes` for each of them and syncs, and all go on to the next round. A
-/// store that shares a sync among all its writers can not be faster on this machine: these threads do nothing else.
+/// The mean time of a round in which `threads` threads meet, the last to come writes a record of `bytes` for each of them and syncs, and all go on to the next round.
+/// A store that shares a sync among all its writers will hardly be faster on this machine: these threads do nothing else.
 ///
 /// # Errors
 ///
 /// Those of the file.
 pub fn bare_rounds(dir: &Path, bytes: usize, threads: usize, rounds: u64) -> std::io::Result<Duration> {
     let (file, ready) = ReadyFile::new(dir, (bytes * threads) as u64 * rounds)?;
-    let meeting =
-        Meeting { threads, came: AtomicUsize::new(0), done: AtomicU64::new(0), failed: Mutex::default() };
+    let meeting = Meeting::new(threads);
     let records = vec![0xa5; bytes * threads];
     let sync = || (&file).write_all(&records).and_then(|()| file.sync_data());
     let start = meter::now();
@@ -68,6 +67,10 @@ struct Meeting {
 }
 
 impl Meeting {
+    fn new(threads: usize) -> Self {
+        Meeting { threads, came: AtomicUsize::new(0), done: AtomicU64::new(0), failed: Mutex::default() }
+    }
+
     /// Takes part in a round; the last to come has it synced. False when there are no more, after an error.
     fn come(&self, round: u64, sync: impl Fn() -> std::io::Result<()>) -> bool {
         if self.came.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
@@ -135,8 +138,7 @@ mod tests {
     fn in_a_bare_round_all_wait_for_the_sync_of_the_last_who_comes() {
         let (threads, rounds) = (5, 30);
         let synced = AtomicU64::new(0);
-        let meeting =
-            Meeting { threads, came: AtomicUsize::new(0), done: AtomicU64::new(0), failed: Mutex::default() };
+        let meeting = Meeting::new(threads);
         let sync = || {
             synced.fetch_add(1, Ordering::Relaxed);
             Ok(())
@@ -160,12 +162,7 @@ mod tests {
         let round = bare_rounds(dir.path(), 100, 3, 10).expect("a file can be written");
         assert!(round > Duration::ZERO);
         assert_eq!(std::fs::read_dir(dir.path()).expect("the folder can be listed").count(), 0);
-        let meeting = Meeting {
-            threads: 2,
-            came: AtomicUsize::new(0),
-            done: AtomicU64::new(0),
-            failed: Mutex::default(),
-        };
+        let meeting = Meeting::new(2);
         let fails = || Err(std::io::Error::other("the disk is gone"));
         thread::scope(|scope| {
             let other = scope.spawn(|| meeting.come(1, fails));

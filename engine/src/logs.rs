@@ -11,13 +11,13 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use terrace_entry::SeqNo;
-use terrace_vfs::Chore;
 use terrace_wal::{CreateLog, LogWriter};
 
 use crate::manifest::edit::Edit;
 use crate::names::FileName;
 use crate::seam::executor::{Lane, Step};
 use crate::shared::Shared;
+use crate::sync::atomic::Ordering;
 use crate::{Error, Parts, Result};
 
 /// A log that is not the active one.
@@ -39,13 +39,15 @@ pub(crate) struct Logs<P: Parts> {
     /// A log made ahead of need, so that a switch waits for no file system.
     pub(crate) spare: Option<(u64, P::Log)>,
     pub(crate) making_spare: bool,
+    /// How many syncs of logs there were when the last spare log was made, if one was.
+    syncs_before: Option<u64>,
     /// Finished files to write over.
     pub(crate) recycle: Vec<PathBuf>,
 }
 
 impl<P: Parts> Logs<P> {
     pub(crate) fn new(old: VecDeque<OldLog<P::Log>>) -> Self {
-        Logs { old, spare: None, making_spare: false, recycle: Vec::new() }
+        Logs { old, spare: None, making_spare: false, syncs_before: None, recycle: Vec::new() }
     }
 
     /// Syncs every ended log, oldest first.
@@ -66,12 +68,23 @@ impl<P: Parts> Logs<P> {
 
 impl<P: Parts> Shared<P> {
     /// Makes a log file and syncs the folder, so that the log's name is durable before anything in it is.
-    pub(crate) fn make_log(&self, number: u64, recycle: Option<PathBuf>) -> Result<P::Log> {
+    fn make_log(&self, number: u64, recycle: Option<PathBuf>, prepares: bool) -> Result<P::Log> {
         let path = self.path_of(FileName::Log(number));
         let create = CreateLog { number, preallocate_bytes: self.options.log_preallocate_bytes, recycle };
-        let log = P::create_log(&self.options, &self.vfs, &path, create)?;
+        let mut log = P::create_log(&self.options, &self.vfs, &path, create)?;
         self.vfs.sync_dir(&self.dir)?;
+        // Asked for in any case: it is not left to the first append.
+        if let Some(chore) = log.chore().filter(|_| prepares) {
+            chore.run();
+        }
         Ok(log)
+    }
+
+    /// Whether a spare log is to make ready what its first appends need: not where logs are synced, since a sync would write all of it, and not
+    /// the one that is made when the database is opened, which may never be used.
+    fn prepares_spare(&self) -> bool {
+        let syncs = Some(self.counters.syncs.load(Ordering::Relaxed));
+        std::mem::replace(&mut self.logs().syncs_before, syncs) == syncs
     }
 
     /// Makes the spare log in the background, unless there is one.
@@ -86,22 +99,10 @@ impl<P: Parts> Shared<P> {
         self.spawn(Lane::Flush, |shared| {
             let recycle = shared.logs().recycle.pop();
             let number = shared.new_file_number();
-            let log = shared.make_log(number, recycle)?;
+            let log = shared.make_log(number, recycle, shared.prepares_spare())?;
             let mut logs = shared.logs();
             logs.making_spare = false;
             logs.spare = Some((number, log));
-            Ok(Step::Done)
-        });
-    }
-
-    /// Has a log's chore done in the background: before merges, since what it makes ready is stored to within milliseconds.
-    #[cold]
-    pub(crate) fn want_done(self: &Arc<Self>, chore: Chore) {
-        let mut chore = Some(chore);
-        self.spawn(Lane::Flush, move |_| {
-            if let Some(chore) = chore.take() {
-                chore.run();
-            }
             Ok(Step::Done)
         });
     }
@@ -118,7 +119,7 @@ impl<P: Parts> Shared<P> {
             self.trash.throw(self.path_of(FileName::Log(number)));
         }
         let number = self.new_file_number();
-        Ok((number, self.make_log(number, None)?))
+        Ok((number, self.make_log(number, None, false)?))
     }
 
     /// Before a flush is recorded: closes the ended logs up to `upto` that other memtables still need (from `floor` on), and

@@ -86,6 +86,10 @@ impl LogWriter for StockLog {
         self.0.chore()
     }
 
+    fn last_chore(&mut self) -> Option<Chore> {
+        self.0.last_chore()
+    }
+
     #[inline]
     fn hand_over(&mut self) -> terrace_wal::Result<()> {
         self.0.hand_over()

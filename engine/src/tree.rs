@@ -92,7 +92,7 @@ impl<P: Parts> Tree<P> {
             sealed.push(Arc::clone(&view.active));
             sealed.extend(view.sealed.iter().cloned());
             let version = Arc::clone(&view.version);
-            Ok(View { active: Mem::new(memtable_bytes), sealed, version })
+            Ok(View { active: view.active.successor(memtable_bytes), sealed, version })
         })
     }
 

@@ -178,8 +178,17 @@ pub(crate) struct Mem<P: Parts> {
 
 impl<P: Parts> Mem<P> {
     pub(crate) fn new(bytes_hint: usize) -> Arc<Self> {
+        Self::of(P::MemTable::new(bytes_hint), bytes_hint)
+    }
+
+    /// The empty one that takes this one's place when it is sealed.
+    pub(crate) fn successor(&self, bytes_hint: usize) -> Arc<Self> {
+        Self::of(self.table.successor(bytes_hint), bytes_hint)
+    }
+
+    fn of(table: P::MemTable, bytes_hint: usize) -> Arc<Self> {
         Arc::new(Mem {
-            table: Arc::new(P::MemTable::new(bytes_hint)),
+            table: Arc::new(table),
             first_log: AtomicU64::new(u64::MAX),
             full_at: AtomicU64::new(bytes_hint as u64),
             last_seqno: AtomicU64::new(u64::MAX),

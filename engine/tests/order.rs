@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use terrace::{
-    BackgroundOrder, Clock, DefaultMemTable, Engine, Executor, Job, Keyspace, Lane, Options, Parts, SimClock,
-    Step, StockLog, SystemClock, ThreadPool,
+    BackgroundOrder, Clock, Engine, Executor, Job, Keyspace, Lane, Options, Parts, SimClock, Step, StockLog,
+    SystemClock, ThreadPool,
 };
 use terrace_compaction::{CompactionPicker, Output, PickContext, Plan, Reason, Shape, Task, TaskKind};
+use terrace_memtable::BTreeMemTable;
 use terrace_sstable::{BlockTable, SlotCache};
 use terrace_vfs::MemVfs;
 
@@ -42,7 +43,8 @@ impl CompactionPicker for TwoRuns {
 enum Own {}
 
 impl Parts for Own {
-    type MemTable = DefaultMemTable;
+    /// Its memory is in proportion to what is in it.
+    type MemTable = BTreeMemTable;
     type Log = StockLog;
     type Cache = SlotCache;
     type Table = BlockTable;

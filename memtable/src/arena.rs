@@ -8,8 +8,8 @@
 //! 2 MiB, aligned to 2 MiB, and asked of Linux as huge pages: a look-up in a large table is a
 //! chain of cache misses, and small pages add a page walk to each. There such chunks come from the system and go back to it
 //! when the arena is dropped: an allocator that keeps them among its own (the C library's does, once it has seen the first of them freed) holds
-//! some dozen MiB more than all memtables have. Some megabytes of them are kept for the next arena while another one is in use (`pages`). What is larger than [`SHARED_BYTES_MAX`] gets
-//! a chunk of its own, so that one large value does not waste the rest of the current chunk.
+//! some dozen MiB more than all memtables have. Some megabytes of them are kept for the next arena while another one is in use, and who is
+//! asked to has one made ready before it is needed (`arena/pages.rs`). What is larger than [`SHARED_BYTES_MAX`] gets a chunk of its own, so that one large value does not waste the rest of the current chunk.
 //!
 //! # Costs
 //!
@@ -38,6 +38,8 @@ use std::sync::{Arc, PoisonError};
 use terrace_entry::InternalKey;
 
 use crate::sync::plain::{AtomicPtr, AtomicUsize, Mutex};
+
+mod pages;
 
 /// What is larger gets a chunk of its own.
 const SHARED_BYTES_MAX: usize = 256 << 10;
@@ -172,6 +174,14 @@ impl<const ALIGN: usize> Arena<ALIGN> {
         memory
     }
 
+    /// Has the system make the pages of the next chunk, so that no allocation waits for them.
+    pub(crate) fn make_ready(&self) {
+        let (last, _) = chunk_totals(self.current.load(Acquire));
+        if self.plan.next_bytes(last, 0) == HUGE_PAGE_BYTES {
+            pages::make_ready();
+        }
+    }
+
     /// Bytes of all full chunks and of what is used in the current one. Never falls.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.position() + self.own_chunk_bytes.load(Relaxed)
@@ -209,9 +219,6 @@ fn new_chunk(
         _ => unsafe { std::alloc::alloc(layout) },
     };
     let Some(start) = NonNull::new(start) else { std::alloc::handle_alloc_error(layout) };
-    if align == HUGE_PAGE_BYTES {
-        ask_for_huge_pages(start, bytes);
-    }
     let chunk = start.cast::<Chunk>();
     let used = AtomicUsize::new(size_of::<Chunk>() + taken);
     // SAFETY: fresh memory of this size, aligned to a cache line or more, which the header asks for.
@@ -220,169 +227,6 @@ fn new_chunk(
     let memory = unsafe { start.add(size_of::<Chunk>()) };
     (chunk, memory)
 }
-
-/// Chunks of huge pages, from the system where it has a way to take them, else from the allocator.
-#[cfg(all(target_os = "linux", not(miri)))]
-mod pages {
-    use super::HUGE_PAGE_BYTES;
-    use core::alloc::Layout;
-    use core::ptr;
-    use core::sync::atomic::AtomicPtr;
-    use std::sync::{Mutex, MutexGuard, PoisonError};
-
-    /// So many chunks are kept for the next who asks: half of a memtable of usual size. If all of one were kept, a flush would free nothing, and as much as
-    /// memtables ever had together would stay.
-    const SPARE_MAX: usize = (32 << 20) / HUGE_PAGE_BYTES;
-
-    /// Chunks of the usual size: those that nobody uses, and how many are in use. While some are, there is a memtable that grows or will
-    /// soon, and it is cheaper to give it the chunks of one that was flushed than new ones: the first touch of a huge page clears two megabytes while
-    /// a writer waits (0.2 ms; 5 ms in a virtual machine whose host takes back what is free). When none are, all go back to the system.
-    #[derive(Default)]
-    struct Chunks {
-        spare: Vec<AtomicPtr<u8>>,
-        in_use: usize,
-    }
-
-    impl Chunks {
-        /// A spare chunk, or `None` for a new one; it counts as in use.
-        fn take(&mut self) -> Option<*mut u8> {
-            self.in_use += 1;
-            self.spare.pop().map(AtomicPtr::into_inner)
-        }
-
-        /// A chunk is no longer used; answers which are for the system.
-        fn give_back(&mut self, start: *mut u8) -> Vec<AtomicPtr<u8>> {
-            self.in_use -= 1;
-            self.spare.push(AtomicPtr::new(start));
-            let keep = if self.in_use > 0 { SPARE_MAX } else { 0 };
-            self.spare.split_off(keep.min(self.spare.len()))
-        }
-    }
-
-    static CHUNKS: Mutex<Chunks> = Mutex::new(Chunks { spare: Vec::new(), in_use: 0 });
-
-    fn chunks() -> MutexGuard<'static, Chunks> {
-        CHUNKS.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Memory of this layout, aligned to a huge page; null when there is none.
-    pub(super) fn take(layout: Layout) -> *mut u8 {
-        if layout.size() == HUGE_PAGE_BYTES
-            && let Some(spare) = chunks().take()
-        {
-            return spare;
-        }
-        map(layout)
-    }
-
-    fn map(layout: Layout) -> *mut u8 {
-        // Whole huge pages are whole pages on every machine.
-        let bytes = layout.size().next_multiple_of(HUGE_PAGE_BYTES);
-        let more = bytes + HUGE_PAGE_BYTES;
-        let (access, sort) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a new mapping at a place that the system chooses touches nobody's memory.
-        let mapped = unsafe { libc::mmap(ptr::null_mut(), more, access, sort, -1, 0) };
-        if mapped == libc::MAP_FAILED {
-            return ptr::null_mut();
-        }
-        let mapped = mapped.cast::<u8>();
-        let before = mapped.addr().next_multiple_of(HUGE_PAGE_BYTES) - mapped.addr();
-        // SAFETY: `before` is less than a huge page, by which the mapping is longer than `bytes`.
-        let start = unsafe { mapped.add(before) };
-        // SAFETY: `before + bytes` is at most `more`.
-        let behind = unsafe { start.add(bytes) };
-        // SAFETY: the pages before the start, which nobody was given.
-        unsafe { unmap(mapped, before) };
-        // SAFETY: the pages behind the end, which nobody was given.
-        unsafe { unmap(behind, more - before - bytes) };
-        start
-    }
-
-    /// Ends what [`take`] began.
-    ///
-    /// # Safety
-    ///
-    /// `start` came from `take` with this layout, and nobody uses the memory any more.
-    pub(super) unsafe fn give_back(start: *mut u8, layout: Layout) {
-        let unused = if layout.size() == HUGE_PAGE_BYTES {
-            chunks().give_back(start)
-        } else {
-            vec![AtomicPtr::new(start)]
-        };
-        for chunk in unused {
-            // SAFETY: as promised by the caller, for this chunk or for one of the same size before: the pages that `map` has left mapped.
-            unsafe { unmap(chunk.into_inner(), layout.size().next_multiple_of(HUGE_PAGE_BYTES)) };
-        }
-    }
-
-    /// # Safety
-    ///
-    /// These are whole pages that [`take`] mapped, and nobody uses them.
-    unsafe fn unmap(start: *mut u8, bytes: usize) {
-        if bytes > 0 {
-            // SAFETY: as promised by the caller. Should the system refuse, they stay mapped, and nothing else is lost.
-            unsafe { libc::munmap(start.cast(), bytes) };
-        }
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::{Chunks, HUGE_PAGE_BYTES, SPARE_MAX};
-        use core::ptr;
-
-        #[test]
-        fn chunks_are_used_again_while_others_are_in_use_and_go_back_with_the_last() {
-            let address = |number: usize| ptr::without_provenance_mut::<u8>(number << 22);
-            let mut chunks = Chunks::default();
-            assert!((0..2).all(|_| chunks.take().is_none()));
-            assert!(chunks.give_back(address(1)).is_empty());
-            assert_eq!(chunks.take(), Some(address(1)));
-            assert!(chunks.give_back(address(2)).is_empty());
-            assert_eq!(chunks.give_back(address(1)).len(), 2, "nobody uses a chunk any more");
-            assert_eq!(chunks.take(), None);
-        }
-
-        #[test]
-        fn no_more_chunks_are_kept_than_half_a_memtable_has() {
-            assert_eq!(SPARE_MAX * HUGE_PAGE_BYTES, 32 << 20);
-            let mut chunks = Chunks::default();
-            (0..SPARE_MAX + 3).for_each(|_| assert!(chunks.take().is_none()));
-            let back = (1..SPARE_MAX + 3)
-                .map(|number| chunks.give_back(ptr::without_provenance_mut(number << 22)).len());
-            assert_eq!(back.sum::<usize>(), 2);
-        }
-    }
-}
-
-#[cfg(not(all(target_os = "linux", not(miri))))]
-mod pages {
-    use core::alloc::Layout;
-
-    pub(super) fn take(layout: Layout) -> *mut u8 {
-        // SAFETY: a chunk is never empty.
-        unsafe { std::alloc::alloc(layout) }
-    }
-
-    /// # Safety
-    ///
-    /// `start` came from `take` with this layout, and nobody uses the memory any more.
-    pub(super) unsafe fn give_back(start: *mut u8, layout: Layout) {
-        // SAFETY: as promised by the caller.
-        unsafe { std::alloc::dealloc(start, layout) };
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn ask_for_huge_pages(start: NonNull<u8>, bytes: usize) {
-    // Whole pages only: the tail may share its last page with a neighbour.
-    let bytes = bytes / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
-    // SAFETY: the range is ours, and the advice changes how it is backed, not what it holds. A refusal is
-    // harmless, so the answer is not looked at.
-    unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
-}
-
-#[cfg(not(target_os = "linux"))]
-fn ask_for_huge_pages(_start: NonNull<u8>, _bytes: usize) {}
 
 impl<const ALIGN: usize> Drop for Arena<ALIGN> {
     fn drop(&mut self) {

@@ -297,6 +297,10 @@ impl MemTable for BTreeMemTable {
         BTreeCursor::new(self)
     }
 
+    fn make_ready(&self) {
+        self.records.make_ready();
+    }
+
     fn len(&self) -> usize {
         self.len.load(Relaxed)
     }

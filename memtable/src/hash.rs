@@ -30,7 +30,7 @@
 //! With n versions, of which w wait: insert O(1), two cache misses; get O(1 + newer versions of the key), two or three; a seek
 //! O(log n) + O(w log n), the second once for all cursors: some 100 ns for each version that waits; steps as those of the
 //! B-tree. Memory besides the record (16 bytes, key, value): 16 bytes of links, 12 to 26 of index
-//! (the most where a shard's last table was a little too small); and 17 to 25 of the tree once there is an order, or 16 of the array.
+//! (the most where a shard's last table was a little too small, the least in a successor of a memtable like it); and 17 to 25 of the tree once there is an order, or 16 of the array.
 //!
 //! # Invariants
 //!
@@ -79,6 +79,28 @@ impl fmt::Debug for HashMemTable {
 }
 
 impl HashMemTable {
+    fn expecting(bytes_hint: usize, keys: usize) -> Self {
+        HashMemTable {
+            index: Index::new(bytes_hint, keys),
+            waiting: Waiting::new(),
+            len: AtomicUsize::new(0),
+            bytes_hint,
+            tree: Arc::new(BTreeMemTable::new(bytes_hint)),
+        }
+    }
+
+    /// How many keys a successor will have, if what comes is like what is here. One that was sealed when it was half full or more was sealed
+    /// for its size, which may be another the next time; what a smaller one had is all that is expected.
+    fn successor_keys(&self, bytes_hint: usize) -> usize {
+        let keys = self.index.keys();
+        if self.memory_bytes() < bytes_hint / 2 {
+            return keys;
+        }
+        // With an index that was made at once, as the successor's is.
+        let bytes = (self.tree.records().memory_bytes() + Index::bytes_for(keys)).max(1);
+        (keys as u64 * bytes_hint as u64 / bytes as u64) as usize
+    }
+
     /// How many versions there will be when `bytes_hint` is used up, going by the size of those so far.
     fn versions_expected(&self) -> usize {
         let len = self.len().max(1);
@@ -93,13 +115,11 @@ impl MemTable for HashMemTable {
     type Cursor = HashCursor;
 
     fn new(bytes_hint: usize) -> Self {
-        HashMemTable {
-            index: Index::new(bytes_hint),
-            waiting: Waiting::new(),
-            len: AtomicUsize::new(0),
-            bytes_hint,
-            tree: Arc::new(BTreeMemTable::new(bytes_hint)),
-        }
+        HashMemTable::expecting(bytes_hint, 0)
+    }
+
+    fn successor(&self, bytes_hint: usize) -> Self {
+        HashMemTable::expecting(bytes_hint, self.successor_keys(bytes_hint))
     }
 
     #[inline]
@@ -131,6 +151,10 @@ impl MemTable for HashMemTable {
 
     fn freeze(&self) {
         self.waiting.freeze(&self.tree, self.len());
+    }
+
+    fn make_ready(&self) {
+        self.tree.make_ready();
     }
 
     fn len(&self) -> usize {
@@ -220,5 +244,49 @@ impl Cursor for HashCursor {
 
     fn value_bytes(&self) -> Bytes {
         on_walk!(&self.walk, walk => walk.value_bytes())
+    }
+}
+
+#[cfg(all(test, not(any(shuttle, loom))))]
+mod tests {
+    use super::{HashMemTable, Index};
+    use crate::MemTable;
+    use terrace_entry::{InternalKey, Kind, SeqNo};
+
+    const HINT: usize = 4 << 20;
+
+    fn fill(table: &HashMemTable, keys: u64, versions: u64) {
+        for number in 0..keys * versions {
+            let key = (number % keys).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+            table.insert(InternalKey::new(&key, SeqNo::new(number + 1), Kind::Put), &[7; 100]);
+        }
+    }
+
+    #[test]
+    fn the_index_of_a_successor_does_not_grow_for_as_many_keys() {
+        let first = HashMemTable::new(HINT);
+        fill(&first, 26_000, 1);
+        assert!((0.9..1.1).contains(&(first.memory_bytes() as f64 / HINT as f64)), "it is full, or all but");
+        let second = first.successor(HINT);
+        fill(&second, 26_000, 1);
+        assert_eq!(second.index.keys(), 26_000);
+        let (grown, made) = (first.tree.nodes().memory_bytes(), second.tree.nodes().memory_bytes());
+        // And what is lost at the ends of chunks.
+        let room = Index::bytes_for(first.successor_keys(HINT));
+        assert!((room..room + (40 << 10)).contains(&made), "{made} bytes of index, expected some {room}");
+        assert!(grown > made, "{grown} bytes of a grown index, {made} of one made at once");
+    }
+
+    #[test]
+    fn what_a_successor_expects_goes_by_keys_and_by_how_full_the_memtable_was() {
+        let small = HashMemTable::new(HINT);
+        fill(&small, 100, 10);
+        assert!(small.memory_bytes() < HINT / 2, "it was not sealed for its size");
+        assert_eq!(small.successor_keys(HINT), 100);
+        let large = HashMemTable::new(HINT);
+        fill(&large, 1_000, 20);
+        let (expected, full) = (large.successor_keys(HINT), HINT as f64 / large.memory_bytes() as f64);
+        assert!((1_000..2_000).contains(&expected), "keys, not versions: {expected}");
+        assert!((0.9..1.1).contains(&(expected as f64 / 1_000.0 / full)), "{expected} keys for {full} of it");
     }
 }

@@ -130,7 +130,8 @@ pub struct Found<'a> {
 /// 2. `len` counts returned inserts; `memory_bytes` never falls and is at least the bytes of all keys and values.
 /// 3. A cursor keeps the memtable alive and obeys the laws of [`Cursor`].
 /// 4. After [`MemTable::freeze`] all is found as before it, by old cursors and new ones.
-/// 5. What [`Cursor::value_bytes`] returns may outlive cursor and memtable; if it shares the memtable's memory it
+/// 5. A [`MemTable::successor`] is empty and takes little memory before its first insert; [`MemTable::make_ready`] changes nothing that can be seen.
+/// 6. What [`Cursor::value_bytes`] returns may outlive cursor and memtable; if it shares the memtable's memory it
 ///    keeps that alive.
 pub trait MemTable: Send + Sync + Sized + 'static {
     /// The name used on command lines and in reports.
@@ -143,6 +144,12 @@ pub trait MemTable: Send + Sync + Sized + 'static {
     ///
     /// The hint is no limit: more may be inserted. It decides the size of what is taken from the system at a time.
     fn new(bytes_hint: usize) -> Self;
+
+    /// An empty memtable to go on where this one was sealed. An implementation may expect that what comes will be like what is here, and take
+    /// memory for it at its first inserts. The provided method goes by the hint alone.
+    fn successor(&self, bytes_hint: usize) -> Self {
+        Self::new(bytes_hint)
+    }
 
     /// Adds a version. Once this returns, every thread finds it.
     ///
@@ -161,6 +168,10 @@ pub trait MemTable: Send + Sync + Sized + 'static {
     /// Says that every insert has returned and none will come, so that an implementation may keep an order that is smaller, or quicker to make. Reads go
     /// on meanwhile. The provided method does nothing.
     fn freeze(&self) {}
+
+    /// Takes memory from the system that inserts will soon need, so that none of them waits for it. For a thread that nobody waits for, while others insert, every
+    /// megabyte or so. The provided method does nothing.
+    fn make_ready(&self) {}
 
     /// How many versions it holds. While others insert, a number that was right at some moment.
     fn len(&self) -> usize;

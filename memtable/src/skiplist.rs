@@ -300,6 +300,10 @@ impl MemTable for SkipListMemTable {
         SkipListCursor { table: self, at: None }
     }
 
+    fn make_ready(&self) {
+        self.arena.make_ready();
+    }
+
     fn len(&self) -> usize {
         self.len.load(Relaxed)
     }

@@ -20,6 +20,7 @@ const LEN_IS_ALWAYS_ZERO: u8 = 7;
 const MEMORY_IS_OF_KEYS_ONLY: u8 = 8;
 const TOMBSTONE_READ_AS_PUT: u8 = 9;
 const FREEZE_ADDS_A_VERSION: u8 = 10;
+const SUCCESSOR_KEEPS_A_VERSION: u8 = 11;
 
 struct Planted<const BUG: u8>(Arc<BTreeMemTable>);
 
@@ -31,6 +32,14 @@ impl<const BUG: u8> MemTable for Planted<BUG> {
 
     fn new(bytes_hint: usize) -> Self {
         Planted(Arc::new(BTreeMemTable::new(bytes_hint)))
+    }
+
+    fn successor(&self, bytes_hint: usize) -> Self {
+        let next = Self::new(bytes_hint);
+        if BUG == SUCCESSOR_KEEPS_A_VERSION {
+            next.0.insert(InternalKey::new(b"kept", SeqNo::MAX, Kind::Put), b"");
+        }
+        next
     }
 
     fn insert(&self, key: InternalKey<'_>, value: &[u8]) {
@@ -155,4 +164,5 @@ caught! {
     memory_that_leaves_out_values_is_caught: MEMORY_IS_OF_KEYS_ONLY;
     a_tombstone_read_as_a_put_is_caught: TOMBSTONE_READ_AS_PUT;
     a_freeze_that_changes_what_is_there_is_caught: FREEZE_ADDS_A_VERSION;
+    a_successor_that_keeps_something_is_caught: SUCCESSOR_KEEPS_A_VERSION;
 }

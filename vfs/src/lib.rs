@@ -242,6 +242,12 @@ pub trait MappedFile: Debug + Send {
         None
     }
 
+    /// The work of giving back all memory of this process that holds bytes of the file, those made ready as well: for when no more will be stored. A store that
+    /// comes all the same makes its page itself.
+    fn last_chore(&mut self) -> Option<Chore> {
+        None
+    }
+
     /// Makes everything stored durable.
     fn sync(&mut self) -> Result<()>;
 

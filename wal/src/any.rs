@@ -140,6 +140,11 @@ impl AnyLog {
         each!(self, log => log.chore())
     }
 
+    /// See [`LogWriter::last_chore`].
+    pub fn last_chore(&mut self) -> Option<Chore> {
+        each!(self, log => log.last_chore())
+    }
+
     /// See [`LogWriter::hand_over`].
     #[inline]
     pub fn hand_over(&mut self) -> Result<()> {

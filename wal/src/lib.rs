@@ -177,8 +177,14 @@ pub trait LogWriter: Send + Sized + 'static {
     /// [`Error::RecordTooLarge`] above [`RECORD_BYTES_MAX`], before anything is written and without killing the log.
     fn append(&mut self, parts: &[&[u8]]) -> Result<u64>;
 
-    /// Work that appends have left behind, if there is enough of it; see [`Chore`]. To be asked for after an append.
+    /// Work that appends have left behind, if there is enough of it; see [`Chore`]. To be asked for after an append, and of a fresh log by who
+    /// would rather wait now than at the first appends.
     fn chore(&mut self) -> Option<Chore> {
+        None
+    }
+
+    /// The work of giving back memory, for when no more will be appended.
+    fn last_chore(&mut self) -> Option<Chore> {
         None
     }
 

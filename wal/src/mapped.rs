@@ -139,6 +139,7 @@ impl LogWriter for MappedLog {
         let encoder = RecordEncoder::new(options.number);
         let first = encoder.file_header(options.recycle.is_some());
         file.store(0, &first)?;
+        let chore = file.chore();
         Ok(MappedLog {
             file: Some(file),
             vfs: Arc::clone(vfs),
@@ -150,7 +151,7 @@ impl LogWriter for MappedLog {
             len: first.len() as u64,
             synced: 0,
             chore_at: CHORE_BYTES,
-            chore: None,
+            chore,
         })
     }
 
@@ -197,6 +198,10 @@ impl LogWriter for MappedLog {
     #[inline]
     fn chore(&mut self) -> Option<Chore> {
         self.chore.take()
+    }
+
+    fn last_chore(&mut self) -> Option<Chore> {
+        self.file.as_mut().and_then(|file| file.last_chore())
     }
 
     /// Nothing to do: what is stored is the system's already.

@@ -16,6 +16,8 @@ fn chores_come_every_mebibyte_and_with_each_growth_and_lose_nothing() {
     let path = dir.path().join("log");
     let create = CreateLog { number: 3, preallocate_bytes: RESERVED_BYTES, recycle: None };
     let mut log = MappedLog::create(&vfs, &path, create).unwrap();
+    assert_eq!(log.chore().is_some(), has_maps, "a fresh log can have the pages made that come first");
+    assert!(log.chore().is_none());
     let payload = |record: u64| vec![record as u8; 5000];
     let mut records = 0;
     let mut chores = Vec::new();
@@ -40,6 +42,7 @@ fn chores_come_every_mebibyte_and_with_each_growth_and_lose_nothing() {
     } else {
         assert!(chores.is_empty());
     }
+    assert_eq!(log.last_chore().map(|chore| chore.run()).is_some(), has_maps);
     log.close().unwrap();
     let mut reader = LogReader::open(&vfs, &path, 3, ReadLogOptions::default()).unwrap();
     for record in 0..records {

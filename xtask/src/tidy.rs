@@ -56,6 +56,7 @@ const UNSAFE_FILES: &[&str] = &[
     "engine/src/pinned.rs",
     "engine/tests/bytes/allocator.rs",
     "memtable/src/arena.rs",
+    "memtable/src/arena/pages.rs",
     "memtable/src/btree.rs",
     "memtable/src/btree/cursor.rs",
     "memtable/src/btree/node.rs",

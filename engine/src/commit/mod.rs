@@ -73,6 +73,8 @@ struct Lead<P: Parts> {
     active: ActiveLog,
     /// User bytes since the memory of all memtables was last added up.
     unchecked_bytes: usize,
+    /// Whether the background was asked to make memory ready since the limits were checked last.
+    asked_ready: bool,
     /// Where the last write that came alone went. It is the active memtable of that keyspace, which is not removed: whoever changes that empties this.
     recent: Option<(KeyspaceId, Arc<Mem<P>>)>,
     closed: bool,
@@ -148,6 +150,7 @@ impl<P: Parts> Commit<P> {
             durable: last_logged,
             active,
             unchecked_bytes: 0,
+            asked_ready: false,
             recent: None,
             closed: false,
         };
@@ -446,7 +449,8 @@ impl<P: Parts> Shared<P> {
     /// A group of so many members is in the log, or could not be put there.
     fn after_log(self: &Arc<Self>, lead: &mut Lead<P>, members: usize, result: Result<()>) -> Result<()> {
         if let Some(chore) = lead.log.as_mut().and_then(LogWriter::chore) {
-            self.want_done(chore);
+            lead.asked_ready = true;
+            self.want_ready(Some(chore));
         }
         bump_locked(&self.counters.groups, 1);
         self.counters.group_writers.record_locked(members as u64);

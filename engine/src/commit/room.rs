@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 use terrace_memtable::MemTable;
+use terrace_vfs::Chore;
 use terrace_wal::LogWriter;
 
 use super::{ActiveLog, Lead, locked};
 use crate::batch::Ops;
 use crate::logs::{OldLog, payload};
+use crate::seam::executor::{Lane, Step};
 use crate::shared::Shared;
 use crate::sync::atomic::Ordering;
 use crate::tree::Tree;
 use crate::{Error, Parts, Result};
+
+/// After so many bytes of writes memtables may take memory ahead of need.
+const READY_BYTES: usize = 1 << 20;
 
 impl<P: Parts> Shared<P> {
     /// No sealed memtable is left, after a flush of one of `flushed` bytes: says when the active one is full, going by how far it has grown meanwhile.
@@ -36,15 +41,33 @@ impl<P: Parts> Shared<P> {
 
     /// Whether so much was written that the limits of all keyspaces together may be reached.
     pub(super) fn must_check_limits(&self, lead: &Lead<P>) -> bool {
-        lead.unchecked_bytes > (self.options.memtable_bytes / 8).max(4 << 10)
+        lead.unchecked_bytes > (self.options.memtable_bytes / 8).clamp(4 << 10, READY_BYTES)
     }
 
     pub(super) fn check_limits(self: &Arc<Self>, lead: &mut Lead<P>) -> Result<()> {
         if self.must_check_limits(lead) {
+            if lead.unchecked_bytes >= READY_BYTES && !std::mem::take(&mut lead.asked_ready) {
+                self.want_ready(None);
+            }
             lead.unchecked_bytes = 0;
             self.seal_for_limits(lead)?;
         }
         Ok(())
+    }
+
+    /// Has done in the background, before merges, what the next writes would wait for within milliseconds: a log's chore, and memory that memtables will need.
+    /// Both in one job, since each wakes a thread, and a thread that wakes may take a writer's processor.
+    #[cold]
+    pub(super) fn want_ready(self: &Arc<Self>, mut chore: Option<Chore>) {
+        self.spawn(Lane::Flush, move |shared| {
+            if let Some(chore) = chore.take() {
+                chore.run();
+            }
+            for tree in shared.trees.load().values() {
+                tree.view().active.table.make_ready();
+            }
+            Ok(Step::Done)
+        });
     }
 
     /// Keeps the two limits that concern all keyspaces together: memory of memtables, and bytes of logs.
@@ -103,7 +126,10 @@ impl<P: Parts> Shared<P> {
         let old = lead.log.replace(log);
         let ended = std::mem::replace(&mut lead.active, ActiveLog { number, previous: lead.last_logged });
         let mut logs = self.logs();
-        if let Some(writer) = old {
+        if let Some(mut writer) = old {
+            if let Some(chore) = writer.last_chore() {
+                self.want_ready(Some(chore));
+            }
             let bytes = writer.len_bytes();
             let durable = writer.synced_bytes() == bytes;
             let ActiveLog { number, previous } = ended;

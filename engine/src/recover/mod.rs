@@ -324,6 +324,8 @@ impl<P: Parts> Opening<P> {
         let create =
             CreateLog { number, preallocate_bytes: self.options.log_preallocate_bytes, recycle: None };
         let mut log = P::create_log(&self.options, &self.vfs, &path, create)?;
+        // A database of which little is asked does without pages made ahead.
+        drop(log.chore());
         log.append(&[&payload::head(payload::START, last_logged, last_logged)])?;
         log.hand_over()?;
         self.vfs.sync_dir(&self.dir)?;

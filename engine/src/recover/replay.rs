@@ -196,7 +196,8 @@ impl<P: Parts> Replay<P> {
     fn seal_full(&mut self) {
         for tree in self.trees.values_mut() {
             if tree.active.memory_bytes() >= self.memtable_bytes as u64 {
-                let full = std::mem::replace(&mut tree.active, Mem::new(self.memtable_bytes));
+                let next = tree.active.successor(self.memtable_bytes);
+                let full = std::mem::replace(&mut tree.active, next);
                 full.last_seqno.store(self.last_logged.get(), Ordering::Release);
                 tree.sealed.insert(0, full);
             }

@@ -14,7 +14,8 @@
 //! publishes the new table. Readers never notice: what they find in the old table is what was there when they began.
 //! A writer that meets a moved slot waits for the new table: some microseconds, since shards are small. Old tables stay until
 //! all is dropped, like everything in an arena. So a table is made eight times as large if the bytes per version so far
-//! say that it will be needed, and twice as large otherwise.
+//! say that it will be needed, and twice as large otherwise. An index that goes on where a full one was sealed expects as many
+//! keys as that had and begins with tables for them, lest some thousand puts of each memtable wait for copies.
 //!
 //! # Invariants
 //!
@@ -38,7 +39,7 @@ use super::version::Version;
 const MODELLED: bool = cfg!(any(shuttle, loom));
 /// Slots of a cache line, where a search begins at the first.
 const LINE_SLOTS: usize = if MODELLED { 2 } else { 8 };
-const FIRST_SLOTS: usize = if MODELLED { 4 } else { 32 };
+const FIRST_SLOTS_MIN: usize = if MODELLED { 4 } else { 32 };
 /// A shard for so many expected bytes.
 const BYTES_PER_SHARD: usize = 256 << 10;
 const SHARDS_MIN: usize = if MODELLED { 1 } else { 16 };
@@ -72,6 +73,8 @@ struct TableHead {
 pub(super) struct Index {
     /// By the top bits of the hash; null before the first version of a shard.
     shards: Box<[AtomicPtr<TableHead>]>,
+    /// Slots of a shard's first table.
+    first_slots: usize,
 }
 
 /// Where a key of this hash belongs.
@@ -279,9 +282,23 @@ impl<'t> Table<'t> {
 }
 
 impl Index {
-    pub(super) fn new(bytes_hint: usize) -> Self {
+    /// An empty index that takes `keys_expected` before a table of it is likely to grow.
+    pub(super) fn new(bytes_hint: usize, keys_expected: usize) -> Self {
         let shards = (bytes_hint / BYTES_PER_SHARD).clamp(SHARDS_MIN, SHARDS_MAX).next_power_of_two();
-        Index { shards: (0..shards).map(|_| AtomicPtr::new(ptr::null_mut())).collect() }
+        let slots = Self::bytes_for(keys_expected) / size_of::<Slot>() / shards;
+        let first_slots = slots.next_multiple_of(LINE_SLOTS).max(FIRST_SLOTS_MIN);
+        Index { shards: (0..shards).map(|_| AtomicPtr::new(ptr::null_mut())).collect(), first_slots }
+    }
+
+    /// Bytes of the tables of an index that is made at once for so many keys: seven tenths full, which is more than a table that grows, since the number is no guess.
+    pub(super) fn bytes_for(keys: usize) -> usize {
+        keys * 10 / 7 * size_of::<Slot>()
+    }
+
+    /// How many keys it has. Costs a miss of the cache for each shard.
+    pub(super) fn keys(&self) -> usize {
+        let tables = self.shards.iter().filter_map(|shard| self.table(shard));
+        tables.map(|table| table.head().used.load(Relaxed)).sum()
     }
 
     /// Bytes of the index outside the arena.
@@ -350,7 +367,7 @@ impl Index {
 
     #[cold]
     fn make_first(&self, arena: &Arena<64>, shard: &AtomicPtr<TableHead>) {
-        let table = Table::make(arena, FIRST_SLOTS);
+        let table = Table::make(arena, self.first_slots);
         // If somebody else was first, this one is left unused.
         let _ = shard.compare_exchange(ptr::null_mut(), table.head.as_ptr(), Release, Relaxed);
     }

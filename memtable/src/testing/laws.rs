@@ -59,9 +59,23 @@ fn check_versions<M: MemTable>(versions: &[OwnedVersion], bytes_hint: usize) {
     check_cursor(&mut Arc::clone(&table).cursor(), versions.to_vec(), 2000, versions.len() as u64);
     check_frozen(&table, versions);
 
-    let never_walked = Arc::new(M::new(bytes_hint));
+    // In a successor, whose guesses about what comes may go wrong either way.
+    let never_walked = Arc::new(check_successor(&*table, versions, bytes_hint));
     versions.iter().for_each(|version| insert(&*never_walked, version));
     check_frozen(&never_walked, versions);
+}
+
+/// The successor of `table`, which holds `versions`: it holds none of them, and takes no memory for what has not come yet.
+fn check_successor<M: MemTable>(table: &M, versions: &[OwnedVersion], bytes_hint: usize) -> M {
+    let successor = table.successor(bytes_hint);
+    successor.make_ready();
+    assert!(successor.is_empty(), "a successor has {} versions", successor.len());
+    let bytes = successor.memory_bytes();
+    assert!(bytes <= 128 << 10, "an empty successor reports {bytes} bytes");
+    for (key, ..) in versions {
+        assert!(successor.get(key, SeqNo::MAX).is_none(), "a successor finds \"{}\"", key.escape_ascii());
+    }
+    successor
 }
 
 /// Freezes a table that holds `versions`, and checks that it holds them still: for a cursor of before, for a new one, and for look-ups.

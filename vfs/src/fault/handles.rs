@@ -126,6 +126,10 @@ impl MappedFile for FaultMappedFile {
         self.file.chore()
     }
 
+    fn last_chore(&mut self) -> Option<Chore> {
+        self.file.last_chore()
+    }
+
     fn sync(&mut self) -> Result<()> {
         self.origin.enter_sync()?;
         self.file.sync()

@@ -20,7 +20,8 @@ const ALIGN_BYTES: usize = 64 << 10;
 /// How far behind the last store pages are made ready.
 const AHEAD_BYTES: usize = 2 << 20;
 
-/// Of so many bytes at once: the system holds a lock meanwhile that whoever maps or unmaps memory waits for.
+/// Of so many bytes at once: the system holds a lock meanwhile that whoever maps or unmaps memory waits for. Pages are let go of all at once, which takes less time
+/// and after which every processor that runs this process is interrupted: in parts that was a writer's commonest delay.
 const PART_BYTES: usize = 256 << 10;
 
 /// A writable map of the first bytes of a file.
@@ -30,8 +31,10 @@ pub(super) struct Map {
     map: Arc<MmapRaw>,
     /// Where what was stored ends.
     stored: usize,
-    /// Pages before this are let go of, or a chore is to do it.
+    /// Pages before this are let go of, or a chore is to do it, or were never touched through this map.
     let_go: usize,
+    /// Pages before this are made, or a chore is to do it.
+    ready: usize,
 }
 
 impl Map {
@@ -39,7 +42,7 @@ impl Map {
     pub(super) fn new(file: &File, len: u64) -> io::Result<Self> {
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let map = Arc::new(MmapOptions::new().len(len).map_raw(file)?);
-        Ok(Map { map, stored: 0, let_go: 0 })
+        Ok(Map { map, stored: 0, let_go: 0, ready: 0 })
     }
 
     /// Copies `bytes` to `offset`, the first eight after all others. False, and nothing is done, when that is not wholly inside the
@@ -66,6 +69,9 @@ impl Map {
         fence(Ordering::Release);
         // SAFETY: as above.
         unsafe { std::ptr::copy_nonoverlapping(first.as_ptr(), to, first.len()) };
+        if self.stored == 0 {
+            self.let_go = offset / ALIGN_BYTES * ALIGN_BYTES;
+        }
         self.stored = self.stored.max(offset + bytes.len());
         true
     }
@@ -76,12 +82,26 @@ impl Map {
         let (map, begin, end) = (Arc::clone(&self.map), self.let_go, self.stored / ALIGN_BYTES * ALIGN_BYTES);
         self.let_go = end.max(begin);
         let ahead = if prepares { (end + AHEAD_BYTES).min(map.len()) } else { end };
+        let from = end.max(self.ready).min(ahead);
+        self.ready = self.ready.max(ahead);
         Chore::new(move || {
-            for part in (begin..end).step_by(PART_BYTES) {
-                let_go(&map, part, PART_BYTES.min(end - part));
+            if begin < end {
+                let_go(&map, begin, end - begin);
             }
-            for part in (end..ahead).step_by(PART_BYTES) {
+            for part in (from..ahead).step_by(PART_BYTES) {
                 prepare(&map, part, PART_BYTES.min(ahead - part));
+            }
+        })
+    }
+
+    /// Takes all pages out of this process, those that were made and never stored to as well.
+    pub(super) fn last_chore(&mut self) -> Chore {
+        let touched = self.stored.max(self.ready).next_multiple_of(ALIGN_BYTES).min(self.map.len());
+        let (map, begin) = (Arc::clone(&self.map), self.let_go);
+        self.let_go = touched.max(begin);
+        Chore::new(move || {
+            if begin < touched {
+                let_go(&map, begin, touched - begin);
             }
         })
     }
@@ -98,7 +118,7 @@ fn let_go(map: &MmapRaw, begin: usize, bytes: usize) {
     // Elsewhere the same advice may mean that what was stored is not needed.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     // SAFETY: for a shared map of a file the call loses nothing: the pages are the file's, and a later access finds them again, as does one by another thread
-    // meanwhile. No reference to them exists. `chore`, the only caller, has checked that the range was stored to, so that it is inside the map.
+    // meanwhile. No reference to them exists. The range is inside the map: the callers, two chores, end it where what was stored or made ready ends.
     let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, begin, bytes) };
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = (map, begin, bytes);
@@ -195,6 +215,10 @@ mod tests {
             });
         }
         map.chore(true).run();
+        // The last ones are shared by what is stored next; but not if nothing is.
+        assert!(resident() > 0);
+        map.last_chore().run();
+        assert_eq!(resident(), 0);
         // Behind again, in a page that was let go of.
         assert!(map.store(500, &value(0)[500..]));
         assert!(resident() <= 2 * ALIGN_BYTES, "{} of {BYTES}", resident());
@@ -203,6 +227,31 @@ mod tests {
             std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, store as u64 * 1000).unwrap();
             assert!(bytes == value(store), "store {store}");
         }
+    }
+
+    /// What was stored through another map of the file, and what is made already, is no work any more.
+    #[test]
+    fn a_chore_begins_at_the_first_store_and_where_the_last_one_ended() {
+        const BYTES: u64 = 10 << 20;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(BYTES).unwrap();
+        let mut map = Map::new(&file, BYTES).unwrap();
+        assert!(map.store((4 << 20) + 100, &[1; 1000]));
+        assert_eq!(map.let_go, 4 << 20);
+        let _ = map.chore(true);
+        assert_eq!((map.let_go, map.ready), (4 << 20, 6 << 20));
+        assert!(map.store(5 << 20, &[1; 1000]));
+        let _ = map.chore(true);
+        assert_eq!((map.let_go, map.ready), (5 << 20, 7 << 20));
+        let _ = map.chore(false);
+        assert_eq!(
+            (map.let_go, map.ready),
+            (5 << 20, 7 << 20),
+            "nothing is to be made, and what is stays so"
+        );
+        assert!(map.store(BYTES - 1000, &[1; 1000]));
+        let _ = map.chore(true);
+        assert_eq!((map.let_go, map.ready), (BYTES as usize, BYTES as usize), "no further than the map");
     }
 
     #[test]

@@ -204,6 +204,11 @@ impl MappedFile for RealMappedFile {
         self.map.as_mut().map(|map| map.chore(!often_synced))
     }
 
+    #[cfg(unix)]
+    fn last_chore(&mut self) -> Option<Chore> {
+        self.map.as_mut().map(Map::last_chore)
+    }
+
     fn sync(&mut self) -> Result<()> {
         #[cfg(unix)]
         {

@@ -4,10 +4,11 @@
 //! processor time from a store on a small machine.
 
 use crate::meter;
+use crate::meter::Instant;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const PERIOD: Duration = Duration::from_secs(1);
 

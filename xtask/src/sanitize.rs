@@ -91,7 +91,12 @@ fn run_tests(
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let folder = workspace.target.join(format!("sanitize-{name}"));
     let mut command = process::cargo(&workspace.root);
-    command.args(["test", "-p", package]).args(tests).args(["--target", &target, "--target-dir"]).arg(folder);
+    // All features: a test that needs one which is not on by default is an error and not a test less.
+    command
+        .args(["test", "-p", package, "--all-features"])
+        .args(tests)
+        .args(["--target", &target, "--target-dir"])
+        .arg(folder);
     // The tests that ship are mixed with a standard library built without; its answers stay right.
     let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     flags += &format!(" -Zsanitizer={name} -Cunsafe-allow-abi-mismatch=sanitizer");

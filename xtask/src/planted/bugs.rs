@@ -31,6 +31,8 @@ const ENGINE: &[Suite] = &[
     suite(&["-p", "terrace", "--features", "testing", "--test", "simulation", "--test", "limits"]),
     suite(&["-p", "terrace", "--features", "testing", "--test", "crash_points", "--test", "fault_sites"]),
 ];
+/// What is made before it is needed.
+const READY: &[Suite] = &[suite(&["-p", "terrace", "--features", "testing", "--test", "ready"])];
 /// Flipped bits and foreign bytes.
 const DAMAGE: &[Suite] =
     &[suite(&["-p", "terrace", "--features", "testing", "--test", "damage", "--test", "bytes"])];
@@ -159,9 +161,16 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "a new log's name is not synced",
         file: "engine/src/logs.rs",
-        right: "        let log = P::create_log(&self.options, &self.vfs, &path, create)?;\n        self.vfs.sync_dir(&self.dir)?;",
-        wrong: "        let log = P::create_log(&self.options, &self.vfs, &path, create)?;",
+        right: "        let mut log = P::create_log(&self.options, &self.vfs, &path, create)?;\n        self.vfs.sync_dir(&self.dir)?;",
+        wrong: "        let mut log = P::create_log(&self.options, &self.vfs, &path, create)?;",
         suites: ENGINE,
+    },
+    Bug {
+        name: "a log is prepared where a sync would write all of it",
+        file: "engine/src/logs.rs",
+        right: "if let Some(chore) = log.chore().filter(|_| prepares) {",
+        wrong: "if let Some(chore) = log.chore() {",
+        suites: READY,
     },
     Bug {
         name: "one log too many is removed",

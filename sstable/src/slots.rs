@@ -23,6 +23,7 @@
 //! of a dropped table go without one: its places in the queues are then passed over.
 
 mod kept;
+mod lock;
 mod lookups;
 mod queues;
 #[cfg(test)]

@@ -15,8 +15,10 @@ use bytes::Bytes;
 use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::lock::{Mutex, MutexGuard};
 
 /// What keeping a buffer costs beyond its bytes.
 const BUFFER_BYTES: u64 = size_of::<Vec<u8>>() as u64;

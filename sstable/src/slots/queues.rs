@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{PoisonError, Weak};
 
 use super::kept::Kept;
+use super::lock::{Mutex, MutexGuard};
 use super::{Places, Row};
 
 /// A small queue of one block in so many is what new blocks get.

@@ -32,8 +32,9 @@ mod tests;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use self::lock::OnceLock;
 use self::lookups::Lookups;
 use self::queues::{Place, Queues, Shard, USES_MAX};
 use crate::prefetch::prefetch;

@@ -17,6 +17,13 @@ use terrace_entry::{Entry, InternalKey, KeyBuffer, Kind, SeqNo};
 
 use super::data::{self, DataBlock, Layout, Position, RawEntry};
 use super::fault::Fault;
+use crate::prefetch::prefetch;
+
+/// Bytes of a line of the processor's cache.
+const LINE_BYTES: usize = 64;
+/// So many lines of values are asked for when a walk begins. Whoever seeks mostly reads on, and the lines come side by side, where steps would wait for them one after
+/// the other until the processor sees the pattern.
+const VALUE_LINES: usize = 16;
 
 /// Stands on an entry of a block, or nowhere.
 #[derive(Debug)]
@@ -131,6 +138,10 @@ impl BlockWalk {
         let Some(entry) = data.lower_bound(target)? else {
             return Ok(false);
         };
+        let values = &self.block[entry.value.0..self.layout.values_end];
+        for line in values.chunks(LINE_BYTES).take(VALUE_LINES) {
+            prefetch(line.as_ptr().addr());
+        }
         self.key.set(&target.user_key[..entry.shared]);
         self.append_suffix(&entry);
         self.stand_on(&entry)

@@ -49,6 +49,11 @@ use targets::Targets;
 pub struct LeveledOptions {
     /// Runs in level 0 that set off a compaction; at least 1. Pressure is 0 up to it.
     pub l0_runs_trigger: usize,
+    /// While level 0 has fewer bytes than this, `l0_small_runs_trigger` is its trigger: what comes from memtables that were sealed early shall not be
+    /// merged more often for each byte, since each merge rewrites as much of the base level. 0: never.
+    pub l0_full_bytes: u64,
+    /// The trigger of a level 0 of fewer bytes than `l0_full_bytes`; at least `l0_runs_trigger`. Pressure is 0 up to it then.
+    pub l0_small_runs_trigger: usize,
     /// Runs in level 0 at which pressure is a quarter.
     pub l0_runs_slow: usize,
     /// Runs in level 0 at which pressure is 1.
@@ -85,6 +90,8 @@ impl Default for LeveledOptions {
         let target_table_bytes = 64 << 20;
         LeveledOptions {
             l0_runs_trigger: 4,
+            l0_full_bytes: 0,
+            l0_small_runs_trigger: 6,
             l0_runs_slow: 12,
             l0_runs_stop: 30,
             base_level_bytes: 256 << 20,
@@ -119,7 +126,8 @@ impl LeveledOptions {
 
     pub(crate) fn sane(mut self) -> Self {
         self.l0_runs_trigger = self.l0_runs_trigger.max(1);
-        self.l0_runs_slow = self.l0_runs_slow.max(self.l0_runs_trigger);
+        self.l0_small_runs_trigger = self.l0_small_runs_trigger.max(self.l0_runs_trigger);
+        self.l0_runs_slow = self.l0_runs_slow.max(self.highest_trigger());
         self.l0_runs_stop = self.l0_runs_stop.max(self.l0_runs_slow);
         self.base_level_bytes = self.base_level_bytes.max(1);
         self.size_ratio = self.size_ratio.max(2);
@@ -181,9 +189,19 @@ impl CompactionPicker for LeveledPicker {
 }
 
 impl LeveledOptions {
+    /// The runs that set off a compaction of a level 0 of so many bytes.
+    pub(crate) fn trigger_at(&self, l0_bytes: u64) -> usize {
+        if l0_bytes < self.l0_full_bytes { self.l0_small_runs_trigger } else { self.l0_runs_trigger }
+    }
+
+    /// What [`LeveledOptions::trigger_at`] is at most.
+    fn highest_trigger(&self) -> usize {
+        self.trigger_at(0)
+    }
+
     /// The pressure of so many runs in level 0 and so much debt.
     pub(crate) fn pressure(&self, l0_runs: usize, debt_bytes: u64) -> f64 {
-        let (start, slow, stop) = (self.l0_runs_trigger, self.l0_runs_slow, self.l0_runs_stop);
+        let (start, slow, stop) = (self.highest_trigger(), self.l0_runs_slow, self.l0_runs_stop);
         let by_runs = ramp(l0_runs as f64, start as f64, slow as f64, stop as f64);
         let (start, slow, stop) = (self.debt_bytes_start, self.debt_bytes_slow, self.debt_bytes_stop);
         by_runs.max(ramp(debt_bytes as f64, start as f64, slow as f64, stop as f64))
@@ -309,7 +327,8 @@ impl<'a> Picking<'a> {
         let (measure, bound, idle, all) = if level == self.top {
             let is_idle = |run: &&Run| run.tables.iter().any(|table| !self.claimed.contains(&table.id));
             let idle = runs.iter().filter(is_idle).count();
-            (Measure::Runs, Bound::From(self.options.l0_runs_trigger as u64), idle as u64, runs.len() as u64)
+            let trigger = self.options.trigger_at(self.idle_bytes(level));
+            (Measure::Runs, Bound::From(trigger as u64), idle as u64, runs.len() as u64)
         } else {
             // The last level has nowhere to go to; and exactly at the target is within it.
             let last = level >= self.targets.last;

@@ -149,6 +149,8 @@ impl StockPicker for LeveledPicker {
 fn leveled_options(sizes: &Sizes) -> LeveledOptions {
     let usual = LeveledOptions::for_table_bytes(sizes.table_bytes);
     LeveledOptions {
+        // Four runs of two thirds of a memtable: so large is the table of one of 100-byte values that was full.
+        l0_full_bytes: sizes.memtable_bytes.saturating_mul(8) / 3,
         base_level_bytes: sizes.memtable_bytes.saturating_mul(4),
         size_ratio: sizes.size_ratio.unwrap_or(usual.size_ratio),
         movement: sizes.movement,
@@ -168,7 +170,10 @@ impl StockPicker for HybridPicker {
         let (usual, leveled) = (HybridOptions::default(), leveled_options(sizes));
         let memtables = (leveled.l0_runs_trigger as u64).saturating_pow(usual.tiered_levels as u32);
         let base_level_bytes = sizes.memtable_bytes.saturating_mul(memtables);
-        HybridPicker::new(HybridOptions { leveled: LeveledOptions { base_level_bytes, ..leveled }, ..usual })
+        HybridPicker::new(HybridOptions {
+            leveled: LeveledOptions { base_level_bytes, l0_full_bytes: 0, ..leveled },
+            ..usual
+        })
     }
 }
 

@@ -26,6 +26,8 @@ fn leveled_with_extreme_options_keeps_the_laws() {
 fn least_leveled() -> LeveledOptions {
     LeveledOptions {
         l0_runs_trigger: 0,
+        l0_full_bytes: u64::MAX,
+        l0_small_runs_trigger: 0,
         base_level_bytes: 0,
         size_ratio: 0,
         target_table_bytes: 0,
@@ -36,7 +38,13 @@ fn least_leveled() -> LeveledOptions {
 }
 
 fn most_leveled() -> LeveledOptions {
-    LeveledOptions { size_ratio: u64::MAX, levels_max: usize::MAX, ..LeveledOptions::default() }
+    LeveledOptions {
+        size_ratio: u64::MAX,
+        levels_max: usize::MAX,
+        l0_full_bytes: 64 << 20,
+        l0_small_runs_trigger: usize::MAX,
+        ..LeveledOptions::default()
+    }
 }
 
 #[test]

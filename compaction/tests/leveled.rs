@@ -4,7 +4,7 @@
 mod picks;
 
 use terrace_compaction::testing::transcript;
-use terrace_compaction::{LeveledOptions, LeveledPicker};
+use terrace_compaction::{CompactionPicker, LeveledOptions, LeveledPicker, PickContext};
 
 /// Tables of 64 MiB, base level 256 MiB, ratio 10, four levels.
 fn picker() -> LeveledPicker {
@@ -31,6 +31,29 @@ picks! { picker() =>
     a_level_above_the_base_is_drained: "L1: a-b=64M\nL3: a-k l-z";
     a_tree_from_another_policy_is_taken_over: "L0: a-z#9 a-z#8\nL1: [a-z#7=1G] [a-z#6=1G]\nL2: [a-z#5=4G] [a-z#4=4G]";
     the_level_furthest_above_its_target_is_first: "L0: a-f a-f a-f a-f\nL2: a-c=300M#1 d-f=300M#2 g-i=300M#3\nL3: a-c=800M d-f=800M g-i=800M";
+}
+
+/// Runs of 64 MiB are full at four of them, smaller ones are not.
+fn patient() -> LeveledPicker {
+    let options = LeveledOptions { levels_max: 4, l0_full_bytes: 256 << 20, ..LeveledOptions::default() };
+    LeveledPicker::new(options)
+}
+
+picks! { patient() =>
+    four_full_runs_of_level_0_go_down: "L0: a-f a-f a-f a-f\nL3: a-c d-h m-p";
+    five_small_runs_of_level_0_stay: "L0: a-f=32M a-f=32M a-f=32M a-f=32M a-f=32M\nL3: a-c d-h m-p";
+    six_small_runs_of_level_0_go_down: "L0: a-f=32M a-f=32M a-f=32M a-f=32M a-f=32M a-f=32M\nL3: a-c d-h m-p";
+    small_runs_under_way_do_not_make_new_ones_full: "L0: a-f=32M a-f=32M a-f=32M a-f=32M a-f=128M! a-f=128M!\nL3: a-c d-h!";
+}
+
+#[test]
+fn small_runs_cost_no_pressure_below_their_trigger() {
+    let pressure = |runs: usize| {
+        let shape = terrace_compaction::testing::shape(&format!("L0:{}", " a-f=32M".repeat(runs)));
+        patient().pick(&shape, &PickContext::default()).pressure
+    };
+    assert_eq!(pressure(6), 0.0);
+    assert!(pressure(7) > 0.0);
 }
 
 #[test]

@@ -208,11 +208,11 @@ impl<P: Parts> Shared<P> {
         Ok(Step::Done)
     }
 
-    /// Whether a merge lets a late flush have the processors and the disk: memory is what it holds meanwhile, and the merge can wait as long as writers are not
-    /// slowed down for its sake.
+    /// Whether a merge lets a flush have the processors and the disk: while memtables have more memory than they shall have, and as long as writers are not slowed
+    /// down for the merge's sake.
     fn waits_for_flush(&self, tree: &Tree<P>) -> bool {
-        self.options.background_order.merges_wait_for_late_flush()
-            && tree.view().is_flush_late(self.options.memtable_bytes as u64)
+        self.options.background_order.merges_wait_for_memory()
+            && tree.view().waits_for_memory(self.options.memtable_bytes as u64)
             && tree.pressure() < PRESSURE_TO_WAIT_MAX
             // There is no flush any more after a failure.
             && self.check_writable().is_ok()

@@ -30,6 +30,8 @@ struct Flush<P: Parts> {
     tree: Arc<Tree<P>>,
     mem: Arc<Mem<P>>,
     begun: Duration,
+    /// What the memtable had before it was brought into order.
+    sealed_bytes: u64,
     survivors: Survivors<MemCursorOf<P>, NothingBelow>,
     outputs: Option<Outputs<P>>,
 }
@@ -88,6 +90,7 @@ impl<P: Parts> Flush<P> {
     fn new(shared: &Arc<Shared<P>>, tree: &Arc<Tree<P>>, mem: Arc<Mem<P>>) -> Self {
         let boundaries = shared.snapshots.boundaries(|| shared.visible());
         // Complete: its last number is visible.
+        let sealed_bytes = mem.memory_bytes();
         mem.table.freeze();
         let mut cursor = Arc::clone(&mem.table).cursor();
         let Ok(()) = cursor.seek_to_first();
@@ -105,6 +108,7 @@ impl<P: Parts> Flush<P> {
             survivors: Survivors::new(cursor, &boundaries, nothing),
             outputs: Some(Outputs::new(shared, 0, cutter, group)),
             begun: shared.clock.now(),
+            sealed_bytes,
             mem,
         }
     }
@@ -138,7 +142,7 @@ impl<P: Parts> Flush<P> {
             tables = tables.len(),
             "flushed a memtable"
         );
-        shared.limit_active(&self.tree, self.mem.memory_bytes());
+        shared.limit_active(&self.tree, self.sealed_bytes, self.mem.memory_bytes());
         shared.share_memory();
         shared.throttle.update(shared);
         shared.want_compaction(&self.tree);

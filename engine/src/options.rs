@@ -44,7 +44,7 @@ pub struct CompactionRate {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BackgroundOrder {
     /// Flushes, then merges out of level 0, then deeper ones; what is more urgent passes what is under way. One thread is kept free of merges, and they wait
-    /// while a flush takes so long that memtables have more than five quarters of [`Options::memtable_bytes`], unless the tree is under pressure itself.
+    /// for a flush while memtables have more than [`Options::memtable_bytes`], unless the tree is under pressure itself.
     #[default]
     UrgentFirst,
     /// Flushes as in [`BackgroundOrder::UrgentFirst`]; merges in the order of their coming, out of whichever level.
@@ -69,7 +69,7 @@ impl BackgroundOrder {
     }
 
     /// Whether merges under way wait while a flush is late, since it has to share processors and disk with them.
-    pub(crate) fn merges_wait_for_late_flush(self) -> bool {
+    pub(crate) fn merges_wait_for_memory(self) -> bool {
         self != Self::Plain
     }
 
@@ -147,8 +147,8 @@ impl From<WhenBusy> for WriteOptions {
 /// How a database is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A memtable is sealed and flushed at this size; or earlier, down to half of it, when writers are so fast that the next one fills by more than a quarter while
-    /// this one is flushed, so that memtables together take five quarters of this. Default 64 MiB.
+    /// A memtable is sealed and flushed at this size; or earlier, down to half of it, when writers are fast, so that this one with its order
+    /// and what the next one has when this one is flushed are together no more than this. Default 64 MiB.
     pub memtable_bytes: usize,
     /// Memtables of a keyspace held at once, the active one included; writers wait when all are full. Default 4.
     pub memtables_max: usize,

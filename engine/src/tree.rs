@@ -50,7 +50,7 @@ impl<P: Parts> Tree<P> {
     pub(crate) fn new(id: KeyspaceId, name: String, view: View<P>) -> Arc<Self> {
         // How fast writers will be nobody knows yet; as fast as a flush, to be careful.
         let memtable_bytes = view.active.full_at.load(Ordering::Relaxed);
-        view.active.limit(memtable_bytes, 1, 1);
+        view.active.limit(memtable_bytes, 1, 1, 1);
         Arc::new(Tree {
             id,
             name,

@@ -204,9 +204,9 @@ impl<P: Parts> Mem<P> {
         self.memory_bytes() >= self.full_at.load(Ordering::Relaxed)
     }
 
-    /// Says when it is full, if the next memtable will grow as fast as one did when `grown` bytes came while `flushed` went.
-    pub(crate) fn limit(&self, memtable_bytes: u64, flushed: u64, grown: u64) {
-        self.full_at.store(full_at(memtable_bytes, flushed, grown), Ordering::Relaxed);
+    /// Says when it is full, if the next memtable will grow as fast as one did when `grown` bytes came while one of `sealed` went, which had `flushed` at its end.
+    pub(crate) fn limit(&self, memtable_bytes: u64, sealed: u64, flushed: u64, grown: u64) {
+        self.full_at.store(full_at(memtable_bytes, sealed, flushed, grown), Ordering::Relaxed);
     }
 
     pub(crate) fn last_seqno(&self) -> SeqNo {
@@ -214,16 +214,12 @@ impl<P: Parts> Mem<P> {
     }
 }
 
-/// When a memtable is full, so that it and the part of the next one that is filled while it is flushed are together five quarters of `memtable_bytes`. At
-/// most `memtable_bytes`, and no less than half of it: below that smaller flushes would cost more in merging than they save in memory.
-fn full_at(memtable_bytes: u64, flushed: u64, grown: u64) -> u64 {
-    let share = flushed as f64 / (flushed + grown).max(1) as f64;
-    ((together(memtable_bytes) as f64 * share) as u64).clamp(memtable_bytes / 2, memtable_bytes)
-}
-
-/// What a memtable that is flushed and the one that grows meanwhile shall have together.
-fn together(memtable_bytes: u64) -> u64 {
-    memtable_bytes + memtable_bytes / 4
+/// When a memtable is full, so that it with its order, and the part of the next one that is filled while it is flushed, are together `memtable_bytes`. The last one
+/// had `sealed` bytes when it was sealed and `flushed` with the order in which it was written, and `grown` came meanwhile. At most `memtable_bytes`, and no less than half of it: below
+/// that smaller flushes would cost more in merging than they save in memory.
+fn full_at(memtable_bytes: u64, sealed: u64, flushed: u64, grown: u64) -> u64 {
+    let share = sealed as f64 / (flushed + grown).max(1) as f64;
+    ((memtable_bytes as f64 * share) as u64).clamp(memtable_bytes / 2, memtable_bytes)
 }
 
 /// What a read sees of a keyspace: one immutable value, swapped whole.
@@ -250,9 +246,9 @@ impl<P: Parts> View<P> {
         self.mems().map(|mem| mem.memory_bytes()).sum()
     }
 
-    /// Whether writers have been faster beside a flush than was thought when its memtable was sealed.
-    pub(crate) fn is_flush_late(&self, memtable_bytes: u64) -> bool {
-        !self.sealed.is_empty() && self.mem_bytes() > together(memtable_bytes)
+    /// Whether memtables have more than one of them shall have, and a flush is what frees memory.
+    pub(crate) fn waits_for_memory(&self, memtable_bytes: u64) -> bool {
+        !self.sealed.is_empty() && self.mem_bytes() > memtable_bytes
     }
 }
 
@@ -262,11 +258,11 @@ mod tests {
 
     #[test]
     fn memtables_are_full_early_when_writers_are_fast_but_never_below_half() {
-        assert_eq!(full_at(64, 64, 0), 64, "nobody writes");
-        assert_eq!(full_at(64, 64, 16), 64, "a quarter of the next one: together they are five quarters");
-        assert_eq!(full_at(64, 64, 64), 40, "40 and again 40 meanwhile");
-        assert_eq!(full_at(64, 40, 40), 40, "and so it stays");
-        assert_eq!(full_at(64, 64, 1000), 32);
-        assert_eq!(full_at(64, 0, 0), 32, "a flush of nothing says nothing");
+        assert_eq!(full_at(64, 64, 64, 0), 64, "nobody writes");
+        assert_eq!(full_at(64, 64, 64, 16), 51, "a fifth of both comes meanwhile");
+        assert_eq!(full_at(64, 48, 52, 12), 48, "48, and 4 for its order, and 12 meanwhile: and so it stays");
+        assert_eq!(full_at(64, 40, 40, 40), 32, "32 and again 32 meanwhile");
+        assert_eq!(full_at(64, 64, 64, 1000), 32);
+        assert_eq!(full_at(64, 0, 0, 0), 32, "a flush of nothing says nothing");
     }
 }

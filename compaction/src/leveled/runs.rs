@@ -108,23 +108,22 @@ impl Picking<'_> {
     pub(super) fn pick_top(&mut self) -> Verdict {
         let (shape, top) = (self.shape, self.top);
         let runs = shape.runs_of(top);
-        let reason = &Reason::runs_of(top, runs.len(), self.options.l0_runs_trigger);
+        let trigger = self.options.trigger_at(self.idle_bytes(top));
+        let reason = &Reason::runs_of(top, runs.len(), trigger);
         let base = self.targets.top_into;
         let base_runs = shape.runs_of(base);
         if base_runs.len() > 1 {
-            self.merge_within_top(reason, self.options.l0_runs_trigger + RUNS_MORE_WHEN_BLOCKED);
+            self.merge_within_top(reason, trigger + RUNS_MORE_WHEN_BLOCKED);
             return Verdict::WaitsFor { level: base };
         }
-        if self.is_tiny_against(base_runs.first())
-            && self.merge_within_top(reason, self.options.l0_runs_trigger)
-        {
+        if self.is_tiny_against(base_runs.first()) && self.merge_within_top(reason, trigger) {
             return Verdict::Picked { tasks: 1 };
         }
         let (made, blocked) = self.drain(runs, base_runs.first(), base, reason);
         if blocked > 0 && !self.full() {
             self.top_waits = made == 0;
             if made == 0 {
-                self.merge_within_top(reason, self.options.l0_runs_trigger + RUNS_MORE_WHEN_BLOCKED);
+                self.merge_within_top(reason, trigger + RUNS_MORE_WHEN_BLOCKED);
             }
         }
         Verdict::Busy

@@ -63,7 +63,7 @@ impl Targets {
     pub(crate) fn debt_bytes(&self, shape: &Shape, options: &LeveledOptions) -> u64 {
         let level_bytes = |level: usize| shape.levels.get(level).map_or(0, |level| level.file_bytes());
         let (mut debt, mut carried) = (0_u64, 0_u64);
-        if shape.runs_of(self.top).len() >= options.l0_runs_trigger {
+        if shape.runs_of(self.top).len() >= options.trigger_at(level_bytes(self.top)) {
             carried = level_bytes(self.top);
             debt = carried.saturating_add(level_bytes(self.top_into));
         }

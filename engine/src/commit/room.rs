@@ -18,12 +18,13 @@ use crate::{Error, Parts, Result};
 const READY_BYTES: usize = 1 << 20;
 
 impl<P: Parts> Shared<P> {
-    /// No sealed memtable is left, after a flush of one of `flushed` bytes: says when the active one is full, going by how far it has grown meanwhile.
-    /// While one waits to be flushed, only a whole memtable is sealed.
-    pub(crate) fn limit_active(&self, tree: &Tree<P>, flushed: u64) {
+    /// No sealed memtable is left, after a flush of one that had `sealed` bytes at first and `flushed` with its order: says when the active one is full, going by how far it has
+    /// grown meanwhile. While one waits to be flushed, only a whole memtable is sealed.
+    pub(crate) fn limit_active(&self, tree: &Tree<P>, sealed: u64, flushed: u64) {
         let view = tree.view();
         if view.sealed.is_empty() {
-            view.active.limit(self.options.memtable_bytes as u64, flushed, view.active.memory_bytes());
+            let grown = view.active.memory_bytes();
+            view.active.limit(self.options.memtable_bytes as u64, sealed, flushed, grown);
         }
     }
 

@@ -432,7 +432,7 @@ pub(super) const BUGS: &[Bug] = &[
         suites: &[suite(&["-p", "terrace", "--test", "order"])],
     },
     Bug {
-        name: "a merge goes on beside a late flush",
+        name: "a merge goes on beside a flush that memory waits for",
         file: "engine/src/compact.rs",
         right: "                if self.waits_for_flush(tree) {",
         wrong: "                if false && self.waits_for_flush(tree) {",

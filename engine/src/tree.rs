@@ -48,9 +48,9 @@ pub(crate) struct Tree<P: Parts> {
 
 impl<P: Parts> Tree<P> {
     pub(crate) fn new(id: KeyspaceId, name: String, view: View<P>) -> Arc<Self> {
-        // How fast writers will be nobody knows yet; as fast as a flush, to be careful.
+        // How fast writers will be nobody knows yet; more than half as fast as a flush, to be careful.
         let memtable_bytes = view.active.full_at.load(Ordering::Relaxed);
-        view.active.limit(memtable_bytes, 1, 1, 1);
+        view.active.limit(memtable_bytes, 5, 5, 3);
         Arc::new(Tree {
             id,
             name,

@@ -7,12 +7,12 @@ use terrace_compaction::stock;
 /// What is asked of the large load.
 const DEVIATION_MAX: f64 = 0.10;
 
-/// A load of 40 MB, or for `universal` eight of that size: it weighs sizes of runs to a hundredth, so that a memtable a little larger than another decides whether
+/// A load of 40 MB, or for `tiered` and `universal` eight of that size: they weigh sizes of runs, so that a memtable a little larger than another decides whether
 /// whole levels are merged once more or less. What it writes is told by several loads, and not by one.
 fn loads(name: &str) -> Vec<Load> {
     let of = |megabytes: u64, seed| Load { seed, ..Load::of_bytes(megabytes * 1_000_000, 128 << 10) };
     match name {
-        "universal" => (0..8).map(|seed| of(36 + seed, seed)).collect(),
+        "tiered" | "universal" => (0..8).map(|seed| of(36 + seed, seed)).collect(),
         _ => vec![of(40, 1)],
     }
 }

@@ -138,10 +138,8 @@ impl BlockWalk {
         let Some(entry) = data.lower_bound(target)? else {
             return Ok(false);
         };
-        let values = &self.block[entry.value.0..self.layout.values_end];
-        for line in values.chunks(LINE_BYTES).take(VALUE_LINES) {
-            prefetch(line.as_ptr().addr());
-        }
+        let value = self.block.as_ptr().addr().wrapping_add(entry.value.0);
+        (0..VALUE_LINES).for_each(|line| prefetch(value.wrapping_add(line * LINE_BYTES)));
         self.key.set(&target.user_key[..entry.shared]);
         self.append_suffix(&entry);
         self.stand_on(&entry)

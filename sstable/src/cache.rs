@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use core::fmt::Debug;
+use core::ops::Range;
 use std::sync::Arc;
 
 /// Hits, misses and size of a cache, for statistics.
@@ -73,6 +74,12 @@ pub trait TableBlocks: Debug + Send + Sync + 'static {
     #[inline]
     fn approach(&self, number: usize) {
         let _ = number;
+    }
+
+    /// Says that one of these blocks, few that lie side by side, will be asked for at once; which of them is not known yet. The provided method does nothing.
+    #[inline]
+    fn approach_one_of(&self, numbers: Range<usize>) {
+        let _ = numbers;
     }
 
     /// Memory for a block of so many bytes that is about to be read: a buffer of at least that capacity, or one of none, which is left to the caller to

@@ -6,9 +6,9 @@
 //! main queue at once; at the head of the main queue a block that was used goes to the end again. Queues hold (table, number) and are under a
 //! lock that only insertion and eviction take. The pointer in place of a look-up is *swizzling*, as in Leis et al., "LeanStore" (ICDE 2018).
 //!
-//! *Nearness*: beside the slot stands where the block is, so that who is about to read it asks for the lines of its holder and of its end at once, and several
-//! cursors ask before the first of them waits. A miss of the processor's cache takes as long as some 300 instructions; one after another, those of slot,
-//! holder and block were a third of a look-up.
+//! *Nearness*: a row beside the slots says where each block is, so that who is about to read it asks for the lines of its holder and of its end at once, and several
+//! cursors ask before the first of them waits. What it says of a stretch of blocks is asked for while the index is still searched for the one among them. A miss of
+//! the processor's cache takes as long as some 300 instructions; one after another, those of slot, holder and block were a third of a look-up.
 //!
 //! Departures: the queues are counted in blocks, the capacity in bytes; what went out lately is not a third queue but one byte beside the slot, the
 //! time in evictions.
@@ -31,6 +31,7 @@ mod tests;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use core::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -149,16 +150,13 @@ struct Row {
 #[derive(Debug)]
 struct Places {
     slots: Box<[Slot]>,
+    near: Box<[NearGroup]>,
     /// When each block went out, in the time of its shard; zero: never.
     left_at: Box<[AtomicU8]>,
 }
 
 /// The place of a block.
-#[derive(Debug, Default)]
-struct Slot {
-    held: ArcSwapOption<Held>,
-    near: Near,
-}
+type Slot = ArcSwapOption<Held>;
 
 /// Where the block of a slot is, for the processor's sake only: nothing is read through it, and it may be out of date.
 #[derive(Debug, Default)]
@@ -166,6 +164,14 @@ struct Near {
     held: AtomicUsize,
     block_end: AtomicUsize,
 }
+
+/// What [`LINES_BYTES`] hold. Apart from the slots, so that those of a stretch of blocks are few lines, which are asked for before it is known which of them
+/// is needed.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct NearGroup([Near; GROUP_BLOCKS]);
+
+const GROUP_BLOCKS: usize = LINES_BYTES / size_of::<Near>();
 
 /// Where a search of a block begins: its restarts and entries lie at the end, the values before them.
 const SEARCHED_BYTES: usize = 512;
@@ -189,15 +195,6 @@ impl Near {
     }
 }
 
-impl Slot {
-    /// Puts a block in.
-    fn fill(&self, held: Held) {
-        let held = Arc::new(held);
-        self.near.note(&held);
-        self.held.store(Some(held));
-    }
-}
-
 /// A block in its slot.
 #[derive(Debug)]
 struct Held {
@@ -216,12 +213,28 @@ impl Places {
     fn new(blocks: usize) -> Self {
         Places {
             slots: (0..blocks).map(|_| Slot::default()).collect(),
+            near: (0..blocks.div_ceil(GROUP_BLOCKS)).map(|_| NearGroup::default()).collect(),
             left_at: (0..blocks).map(|_| AtomicU8::new(0)).collect(),
         }
     }
 
+    #[inline]
+    fn near(&self, number: usize) -> Option<&Near> {
+        Some(&self.near.get(number / GROUP_BLOCKS)?.0[number % GROUP_BLOCKS])
+    }
+
+    /// Puts a block into its slot.
+    fn fill(&self, number: usize, held: Held) {
+        let held = Arc::new(held);
+        if let Some(near) = self.near(number) {
+            near.note(&held);
+        }
+        self.slots[number].store(Some(held));
+    }
+
     fn memory_bytes(&self) -> usize {
         self.slots.len() * (size_of::<Slot>() + size_of::<AtomicU8>())
+            + self.near.len() * size_of::<NearGroup>()
     }
 }
 
@@ -243,7 +256,7 @@ impl Drop for Row {
         let Some(places) = self.places.get() else { return };
         let keeps = self.cache.keeps.load(Ordering::Relaxed);
         for (number, slot) in places.slots.iter().enumerate() {
-            if let Some(held) = slot.held.swap(None) {
+            if let Some(held) = slot.swap(None) {
                 let shard = self.shard(number);
                 let weight = held.weight();
                 shard.leave(weight);
@@ -264,8 +277,10 @@ impl TableBlocks for Slots {
             return None;
         };
         let slot = places.slots.get(number)?;
-        slot.near.prefetch();
-        let slot = slot.held.load();
+        if let Some(near) = places.near(number) {
+            near.prefetch();
+        }
+        let slot = slot.load();
         let Some(held) = &*slot else {
             row.cache.lookups.count(false);
             return None;
@@ -280,8 +295,21 @@ impl TableBlocks for Slots {
 
     #[inline]
     fn approach(&self, number: usize) {
-        if let Some(slot) = self.0.slot(number) {
-            slot.near.prefetch();
+        if let Some(places) = self.0.places.get()
+            && let (Some(near), Some(slot)) = (places.near(number), places.slots.get(number))
+        {
+            prefetch(core::ptr::from_ref(slot).addr());
+            near.prefetch();
+        }
+    }
+
+    #[inline]
+    fn approach_one_of(&self, numbers: Range<usize>) {
+        if let Some(places) = self.0.places.get() {
+            let groups = numbers.start / GROUP_BLOCKS..numbers.end.div_ceil(GROUP_BLOCKS);
+            for near in places.near.get(groups).unwrap_or_default() {
+                prefetch(core::ptr::from_ref(near).addr());
+            }
         }
     }
 
@@ -290,7 +318,7 @@ impl TableBlocks for Slots {
     }
 
     fn holds(&self, number: usize) -> bool {
-        self.0.slot(number).is_some_and(|slot| slot.held.load().is_some())
+        self.0.slot(number).is_some_and(|slot| slot.load().is_some())
     }
 
     fn insert_if_room(&self, number: usize, block: Bytes) -> bool {
@@ -319,16 +347,15 @@ impl Slots {
         if number >= row.blocks || weight > row.cache.shard_bytes(capacity_bytes) {
             return false;
         }
-        let Places { slots, left_at } = row.places.get_or_init(|| Places::new(row.blocks));
-        let slot = &slots[number];
+        let places = row.places.get_or_init(|| Places::new(row.blocks));
         let shard = row.shard(number);
         let mut queues = shard.lock();
-        let old = slot.held.load_full().map_or(0, |old| old.weight());
+        let old = places.slots[number].load_full().map_or(0, |old| old.weight());
         if weight > queues.capacity_bytes {
             return false;
         }
         if old > 0 {
-            slot.fill(held);
+            places.fill(number, held);
             queues.used_bytes = queues.used_bytes - old + weight;
             queues.make_room(0);
         } else {
@@ -336,13 +363,13 @@ impl Slots {
                 return false;
             }
             let place = Place { row: Arc::downgrade(&self.0), number: number as u32 };
-            if queues.left_lately(left_at[number].load(Ordering::Relaxed)) {
+            if queues.left_lately(places.left_at[number].load(Ordering::Relaxed)) {
                 queues.main.push_back(place);
             } else {
                 queues.small.push_back(place);
             }
             queues.used_bytes += weight;
-            slot.fill(held);
+            places.fill(number, held);
         }
         // What is kept gives way to what is held.
         shard.kept.shrink_to(queues.room_bytes());

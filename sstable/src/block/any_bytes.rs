@@ -164,7 +164,15 @@ pub fn check_index_block_bytes(input: &[u8]) {
                         separator >= (user_key, !target.trailer())
                     })
                     .unwrap_or(index.len());
-                assert_eq!(index.locate(target), by_walking, "search for {user_key:?} at {seqno}");
+                let mut near = None;
+                let located = index.locate(target, |stretch| near = Some(stretch));
+                assert_eq!(located, by_walking, "search for {user_key:?} at {seqno}");
+                match near {
+                    Some(near) => {
+                        assert!((near.start..=near.end).contains(&located), "{located} in {near:?}")
+                    }
+                    None => assert!(located == 0 || located == index.len(), "{located} and nothing was near"),
+                }
             }
         }
     }

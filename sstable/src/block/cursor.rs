@@ -90,13 +90,13 @@ impl<C: BlockCache, F: FilterSet> Cursor for BlockTableCursor<C, F> {
     }
 
     fn seek(&mut self, target: InternalKey<'_>) -> Result<()> {
-        self.number = self.table.index.locate(target);
+        self.number = self.locate(target);
         self.finish_seek(target)
     }
 
     #[inline]
     fn begin_seek(&mut self, target: InternalKey<'_>) -> Result<()> {
-        self.number = self.table.index.locate(target);
+        self.number = self.locate(target);
         self.table.blocks().approach(self.number);
         Ok(())
     }
@@ -155,6 +155,12 @@ impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
 }
 
 impl<C: BlockCache, F: FilterSet> BlockTableCursor<C, F> {
+    #[inline]
+    fn locate(&self, target: InternalKey<'_>) -> usize {
+        let blocks = self.table.blocks();
+        self.table.index.locate(target, |stretch| blocks.approach_one_of(stretch))
+    }
+
     /// Moves within the block; a fault becomes an error that names the block.
     #[inline]
     fn settle(&mut self, place: impl FnOnce(&mut BlockWalk) -> Result<bool, Fault>) -> Result<bool> {

@@ -25,6 +25,7 @@
 
 use bytes::Bytes;
 use core::cmp::Ordering;
+use core::ops::Range;
 use terrace_entry::InternalKey;
 use terrace_vfs::PageVec;
 
@@ -163,8 +164,11 @@ impl Index {
 
     /// The first block whose separator is at or after `target`: the one that holds the first version at or after it, unless that is
     /// the first of the next block. [`Index::len`] when every version is before `target`.
+    ///
+    /// `near` is told a stretch of blocks before it is known which of them it is, or whether it is the one behind them: who will need something of the block asks
+    /// for it while the processor waits for the heads. Where the common prefix decides, it is the first or none, and `near` is not called.
     #[inline]
-    pub(crate) fn locate(&self, target: InternalKey<'_>) -> usize {
+    pub(crate) fn locate(&self, target: InternalKey<'_>, near: impl FnOnce(Range<usize>)) -> usize {
         if !self.prefix.is_empty() {
             match key::against_prefix(target.user_key, &self.prefix) {
                 Ordering::Less => return 0,
@@ -177,6 +181,7 @@ impl Index {
         let stretch = self.sampled.partition_point(|&head| head < wanted).saturating_sub(1) * STRIDE;
         let heads = &*self.heads;
         let stretch_end = heads.len().min(stretch + STRIDE);
+        near(stretch..stretch_end);
         let below = heads[stretch.min(stretch_end)..stretch_end].iter().filter(|&&head| head < wanted);
         let low = stretch + below.count();
         if heads.get(low) != Some(&wanted) {

@@ -92,7 +92,7 @@ where
     #[inline]
     fn get_passed(&self, user_key: &[u8], _hash: KeyHash, seqno: SeqNo) -> Result<Option<Found>> {
         let target = InternalKey::seek_to(user_key, seqno);
-        let number = self.index.locate(target);
+        let number = self.index.locate(target, |stretch| self.blocks.approach_one_of(stretch));
         if number >= self.index.len() {
             return Ok(None);
         }

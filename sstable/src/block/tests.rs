@@ -113,7 +113,7 @@ proptest! {
         data_end in 0..300u64,
     ) {
         if let Ok(index) = Index::decode(Bytes::from(payload.clone()), data_end) {
-            let number = index.locate(InternalKey::seek_to(b"key", SeqNo::new(5)));
+            let number = index.locate(InternalKey::seek_to(b"key", SeqNo::new(5)), |_| ());
             assert!(number <= index.len());
         }
         let _ = describe::decode(&payload);
@@ -214,7 +214,7 @@ fn index_locates_what_a_linear_search_finds() {
                         >= (target.user_key, u64::MAX - target.trailer())
                 })
                 .unwrap_or(index.len());
-            assert_eq!(index.locate(target), slow, "{target:?}");
+            assert_eq!(index.locate(target, |_| ()), slow, "{target:?}");
         }
     }
 }

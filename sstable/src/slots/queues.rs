@@ -110,8 +110,9 @@ impl Queues {
                 continue;
             };
             let number = place.number as usize;
-            let Places { slots, left_at } = row.places.get().expect("a table with a queued block has slots");
-            let slot = &slots[number].held;
+            let Places { slots, left_at, .. } =
+                row.places.get().expect("a table with a queued block has slots");
+            let slot = &slots[number];
             let uses = match &*slot.load() {
                 Some(held) => held.uses.load(Ordering::Relaxed),
                 None => continue,

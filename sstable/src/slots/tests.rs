@@ -84,6 +84,7 @@ fn a_table_no_block_of_which_was_offered_has_no_slots() {
     let cache = cache();
     let slots = cache.table(1, 1000);
     slots.approach(3);
+    slots.approach_one_of(0..16);
     assert!(slots.get(3).is_none() && !slots.holds(3));
     assert_eq!((cache.stats().misses, slots.memory_bytes()), (1, 0));
     slots.insert(3, block());

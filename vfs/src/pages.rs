@@ -5,7 +5,7 @@
 //! which 20 were in use (the C library of Linux). Pages have no neighbours to keep them.
 //!
 //! Costs: below [`PAGED_BYTES_MIN`] it is a `Vec`. Above, a system call to begin, to end and each time it has to double, and a fault for each page at first touch;
-//! room that is never touched takes no memory. No more than [`PAGED_MAX`] of them have pages at a time, since a process may have only so many mappings; others
+//! room that is never touched takes no memory. On Linux what is in it is not copied when it doubles: the system moves its pages to other addresses. No more than [`PAGED_MAX`] of them have pages at a time, since a process may have only so many mappings; others
 //! are `Vec`s, as all are where there are no such mappings.
 #![cfg_attr(all(unix, not(miri)), expect(unsafe_code, reason = "values of a type in a map of bytes"))]
 
@@ -79,6 +79,11 @@ impl<T: Copy> PageVec<T> {
             && wanted * size_of::<T>() < PAGED_BYTES_MIN
         {
             vec.reserve(wanted - vec.len());
+            return;
+        }
+        if let Store::Paged(paged) = &mut self.0
+            && paged.grow(wanted)
+        {
             return;
         }
         let mut larger = Self::with_capacity(wanted);
@@ -190,6 +195,27 @@ mod paged {
             None
         }
 
+        /// Makes room for so many values without copying those that are there. False, and nothing is done, where the system can not.
+        pub(super) fn grow(&mut self, capacity: usize) -> bool {
+            #[cfg(target_os = "linux")]
+            {
+                let Some(bytes) =
+                    capacity.checked_mul(size_of::<T>()).filter(|bytes| *bytes > self.map.len())
+                else {
+                    return false;
+                };
+                let anywhere = memmap2::RemapOptions::new().may_move(true);
+                // SAFETY: the map is of no file, so that there is nothing that the new part could be beyond the end of; whoever borrowed its values has given them back,
+                // since we are borrowed for ourselves. A larger map keeps its pages: Written holds, and Aligned does wherever it begins.
+                unsafe { self.map.remap(bytes, anywhere) }.is_ok()
+            }
+            #[cfg(not(target_os = "linux"))]
+            {
+                let _ = capacity;
+                false
+            }
+        }
+
         #[inline]
         pub(super) fn capacity(&self) -> usize {
             self.map.len() / size_of::<T>()
@@ -249,6 +275,10 @@ mod paged {
             None
         }
 
+        pub(super) fn grow(&mut self, _capacity: usize) -> bool {
+            match self.0 {}
+        }
+
         pub(super) fn capacity(&self) -> usize {
             match self.0 {}
         }
@@ -301,6 +331,21 @@ mod tests {
         assert_eq!(*array, *expected);
         assert_eq!(is_paged(&array), cfg!(all(unix, not(miri))));
         assert!(array.capacity_bytes() >= array.len() * 8);
+    }
+
+    /// Its pages are moved, or it is copied: what is in it stays, also where it began as zeros that nobody wrote.
+    #[test]
+    fn a_large_array_that_doubles_has_what_it_had() {
+        let _alone = ALONE.lock();
+        let mut array = PageVec::zeroed(PAGED_BYTES_MIN);
+        let mut expected = vec![0; PAGED_BYTES_MIN];
+        for number in 0..6_u8 {
+            let more = vec![number; array.len() + 1];
+            array.extend_from_slice(&more);
+            expected.extend_from_slice(&more);
+            assert!(*array == *expected, "after {number}");
+        }
+        assert_eq!(is_paged(&array), cfg!(all(unix, not(miri))));
     }
 
     #[test]

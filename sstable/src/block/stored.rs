@@ -85,13 +85,7 @@ impl Packer {
     /// [`Error::TooLarge`] for more than [`RAW_BYTES_MAX`]; `out` is as it was.
     pub(crate) fn seal(&mut self, out: &mut Vec<u8>, start: usize, offset: u64) -> Result<()> {
         let raw = out.len() - start;
-        if raw > RAW_BYTES_MAX {
-            return Err(Error::TooLarge {
-                what: "a block",
-                bytes: raw as u64,
-                bytes_max: RAW_BYTES_MAX as u64,
-            });
-        }
+        check_raw(raw)?;
         let tag = self.pack(out, start);
         append_tail(out, start, raw as u32, tag, offset);
         Ok(())
@@ -124,7 +118,20 @@ impl Packer {
     }
 }
 
-/// Appends the tail to a payload that is never compressed (the filter: nothing is left in it to squeeze).
+/// The tail of a payload in two parts that is not compressed, for one that is too large to be moved so that its tail can follow it.
+pub(crate) fn tail_of_plain(payload: [&[u8]; 2], offset: u64) -> Result<[u8; TAIL_BYTES]> {
+    let raw = payload[0].len() + payload[1].len();
+    check_raw(raw)?;
+    let mut tail = [0; TAIL_BYTES];
+    tail[..4].copy_from_slice(&(raw as u32).to_le_bytes());
+    tail[4] = TAG_NONE;
+    let covered = [payload[0], payload[1], &tail[..TAIL_BYTES - 4]];
+    let checksum = covered.iter().fold(0, |checksum, part| crc32c::crc32c_append(checksum, part));
+    tail[TAIL_BYTES - 4..].copy_from_slice(&bind(checksum, offset).to_le_bytes());
+    Ok(tail)
+}
+
+/// Appends the tail to a payload that is never compressed.
 pub(crate) fn seal_plain(out: &mut Vec<u8>, start: usize, offset: u64) -> Result<()> {
     Packer::new(Compression::None)?.seal(out, start, offset)
 }
@@ -136,9 +143,25 @@ fn append_tail(out: &mut Vec<u8>, start: usize, raw: u32, tag: u8, offset: u64) 
     out.extend_from_slice(&checksum.to_le_bytes());
 }
 
+fn check_raw(bytes: usize) -> Result<()> {
+    match bytes <= RAW_BYTES_MAX {
+        true => Ok(()),
+        false => {
+            let (bytes, bytes_max) = (bytes as u64, RAW_BYTES_MAX as u64);
+            Err(Error::TooLarge { what: "a block", bytes, bytes_max })
+        }
+    }
+}
+
 #[inline]
 pub(super) fn checksum(covered: &[u8], offset: u64) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(covered), &offset.to_le_bytes())
+    bind(crc32c::crc32c(covered), offset)
+}
+
+/// The checksum of a block at this offset, from that of what it covers.
+#[inline]
+fn bind(checksum: u32, offset: u64) -> u32 {
+    crc32c::crc32c_append(checksum, &offset.to_le_bytes())
 }
 
 /// Checks a stored block that was read from `offset` of the file, and unpacks it if it is compressed.

@@ -261,6 +261,8 @@ impl<F: FilterSet> BlockTableWriter<F> {
 
     fn write_index(&mut self) -> Result<Handle> {
         let (start, offset) = (self.out.len(), self.offset());
+        // No more than that: it may be the largest of all blocks.
+        self.out.reserve_exact(self.index.len() + stored::TAIL_BYTES);
         self.index.finish(&mut self.out);
         self.packer.seal(&mut self.out, start, offset)?;
         Ok(Handle { offset, len: self.out.len() - start })
@@ -270,20 +272,23 @@ impl<F: FilterSet> BlockTableWriter<F> {
         let Some(filter) = self.filter else {
             return Ok(None);
         };
-        let mut bytes = F::build(filter.id, &self.hashes, filter.bits_per_key).map_err(filter_error)?;
+        let body = F::build(filter.id, &self.hashes, filter.bits_per_key).map_err(filter_error)?;
         self.hashes = PageVec::new();
         // After the filter and not before it, so that its lines can be aligned when it is read back.
-        bytes.push(filter.id.0);
+        let id = [filter.id.0];
         let offset = self.offset();
-        stored::seal_plain(&mut bytes, 0, offset)?;
-        if self.out.len() + bytes.len() <= BUFFER_BYTES {
-            self.out.extend_from_slice(&bytes);
-        } else {
+        let tail = stored::tail_of_plain([&body, &id], offset)?;
+        let parts = [body.as_slice(), &id, &tail];
+        let len = parts.iter().map(|part| part.len()).sum();
+        if self.out.len() + len > BUFFER_BYTES {
             // From where it was made: the buffer would have to grow, and what that leaves in the allocator's heap stays there.
             self.flush()?;
-            self.append(&bytes)?;
+            self.append(&body)?;
+            parts[1..].iter().for_each(|part| self.out.extend_from_slice(part));
+        } else {
+            parts.iter().for_each(|part| self.out.extend_from_slice(part));
         }
-        Ok(Some(Handle { offset, len: bytes.len() }))
+        Ok(Some(Handle { offset, len }))
     }
 
     fn write_properties_and_footer(&mut self, index: Handle, filter: Option<Handle>) -> Result<()> {

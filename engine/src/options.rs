@@ -147,8 +147,8 @@ impl From<WhenBusy> for WriteOptions {
 /// How a database is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A memtable is sealed and flushed at this size; or earlier, down to half of it, when writers are fast, so that this one with its order
-    /// and what the next one has when this one is flushed are together no more than this. Default 64 MiB.
+    /// A memtable is sealed and flushed when it has a sixteenth less than this; or earlier, down to half of it, when writers are fast, so that this one with its order
+    /// and what the next one has when this one is flushed are together no more than that. The sixteenth is for memory that is taken and not yet used. Default 64 MiB.
     pub memtable_bytes: usize,
     /// Memtables of a keyspace held at once, the active one included; writers wait when all are full. Default 4.
     pub memtables_max: usize,

@@ -1,13 +1,14 @@
 //! The order of background work: what is urgent first, and the plain order in which it comes.
 
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 use terrace::{
     BackgroundOrder, Clock, Engine, Executor, Job, Keyspace, Lane, Options, Parts, SimClock, Step, StockLog,
     SystemClock, ThreadPool,
 };
 use terrace_compaction::{CompactionPicker, Output, PickContext, Plan, Reason, Shape, Task, TaskKind};
-use terrace_memtable::BTreeMemTable;
+use terrace_memtable::{BTreeMemTable, HashMemTable, MemTable};
 use terrace_sstable::{BlockTable, SlotCache};
 use terrace_vfs::MemVfs;
 
@@ -40,11 +41,10 @@ impl CompactionPicker for TwoRuns {
     }
 }
 
-enum Own {}
+struct Own<M>(PhantomData<M>);
 
-impl Parts for Own {
-    /// Its memory is in proportion to what is in it.
-    type MemTable = BTreeMemTable;
+impl<M: MemTable> Parts for Own<M> {
+    type MemTable = M;
     type Log = StockLog;
     type Cache = SlotCache;
     type Table = BlockTable;
@@ -54,8 +54,6 @@ impl Parts for Own {
         TwoRuns
     }
 }
-
-type Db = Engine<Own>;
 
 /// One thread that keeps to lanes as a pool does, and takes a step when the test says so.
 struct OneThread {
@@ -125,12 +123,15 @@ impl Executor for OneThread {
 }
 
 /// A database whose background work is done by steps of the test, or by a writer that has to wait.
-struct Stepped {
-    db: Db,
+struct SteppedOn<M: MemTable> {
+    db: Engine<Own<M>>,
     executor: Arc<OneThread>,
 }
 
-impl Stepped {
+/// Its memory is in proportion to what is in it.
+type Stepped = SteppedOn<BTreeMemTable>;
+
+impl<M: MemTable> SteppedOn<M> {
     fn new(order: BackgroundOrder, memtables_max: usize) -> Self {
         Self::with_memtables_of(8 << 10, order, memtables_max)
     }
@@ -143,7 +144,7 @@ impl Stepped {
         let clock = Arc::new(SimClock::new());
         let lanes = Mutex::default();
         let executor = Arc::new(OneThread { lanes, clock: Arc::clone(&clock), merges_first });
-        let db = Db::builder("/db")
+        let db = Engine::builder("/db")
             .vfs(Arc::new(MemVfs::new()))
             .clock(clock as Arc<dyn Clock>)
             .executor(Arc::clone(&executor) as Arc<dyn Executor>)
@@ -153,24 +154,24 @@ impl Stepped {
             .background_order(order)
             .open()
             .unwrap();
-        Stepped { db, executor }
+        SteppedOn { db, executor }
     }
 
-    fn keyspaces(&self) -> [Keyspace<Own>; 2] {
+    fn keyspaces(&self) -> [Keyspace<Own<M>>; 2] {
         ["first", "second"].map(|name| self.db.keyspace(name).unwrap())
     }
 
-    fn shape_of<T>(&self, keyspace: &Keyspace<Own>, ask: impl Fn(&terrace::KeyspaceShape) -> T) -> T {
+    fn shape_of<T>(&self, keyspace: &Keyspace<Own<M>>, ask: impl Fn(&terrace::KeyspaceShape) -> T) -> T {
         let shape = self.db.shape();
         ask(shape.keyspaces.iter().find(|shape| shape.name == keyspace.name()).unwrap())
     }
 
-    fn runs(&self, keyspace: &Keyspace<Own>, level: usize) -> usize {
+    fn runs(&self, keyspace: &Keyspace<Own<M>>, level: usize) -> usize {
         self.shape_of(keyspace, |keyspace| keyspace.shape.runs_of(level).len())
     }
 
     /// Writes until one more memtable of the keyspace is sealed, and says how many writes that took.
-    fn seal(&self, keyspace: &Keyspace<Own>) -> u32 {
+    fn seal(&self, keyspace: &Keyspace<Own<M>>) -> u32 {
         let memtables = || self.shape_of(keyspace, |keyspace| keyspace.memtables.len());
         let before = memtables();
         let mut writes = 0;
@@ -188,7 +189,7 @@ impl Stepped {
     }
 }
 
-fn write(keyspace: &Keyspace<Own>, number: u32) {
+fn write<M: MemTable>(keyspace: &Keyspace<Own<M>>, number: u32) {
     keyspace.put(number.to_be_bytes(), [7; 100]).unwrap();
 }
 
@@ -268,6 +269,31 @@ fn a_memtable_is_sealed_early_only_after_writers_were_fast_beside_a_flush() {
     stepped.step_until(|| stepped.db.stats().flushes == 3);
     let late = f64::from(stepped.seal(&keyspace)) / whole;
     assert!(late > 0.97, "nobody wrote beside the flush: sealed at {late:.3} of a memtable");
+}
+
+#[test]
+fn the_order_in_which_a_memtable_is_written_is_a_part_of_it() {
+    const ORDER_BYTES: u64 = if cfg!(target_pointer_width = "64") { 16 } else { 12 };
+    let memtable_bytes = 1 << 20;
+    let stepped = SteppedOn::<HashMemTable>::with_memtables_of(memtable_bytes, BackgroundOrder::default(), 8);
+    let [keyspace, _] = stepped.keyspaces();
+    // Values of nothing, so that the order is much of what a version takes.
+    let seal = || {
+        let memtables = || stepped.shape_of(&keyspace, |keyspace| keyspace.memtables.clone());
+        let (before, mut number) = (memtables().len(), 0_u32);
+        while memtables().len() == before {
+            keyspace.put(number.to_be_bytes(), []).unwrap();
+            number += 1;
+        }
+        memtables()[1]
+    };
+    seal();
+    stepped.step_until(|| stepped.db.stats().flushes == 1);
+    let (versions, bytes) = seal();
+    let order = versions as u64 * ORDER_BYTES;
+    assert!(order > bytes / 8, "{versions} versions in {bytes} bytes: the order must be seen");
+    let share = (bytes + order) as f64 / memtable_bytes as f64;
+    assert!((0.88..1.0).contains(&share), "sealed with {bytes} bytes and {order} for its order: {share:.3}");
 }
 
 #[test]

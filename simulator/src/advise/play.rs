@@ -27,6 +27,8 @@ const TABLE_BYTES: f64 = 416.0;
 /// What a version takes in a memtable beyond its key and value: counted from the flushes of the B-tree memtable (`tests/advice.rs` of the harness),
 /// 51 bytes with memtables of 32 KiB and 46 with 128 KiB.
 const MEMTABLE_BYTES_PER_VERSION: u64 = 48;
+/// A memtable is sealed when it has memtable_bytes but one part of so many: what memtables take beyond what is counted as in them.
+const MEMTABLE_UNCOUNTED: u64 = 16;
 /// What a block, and a table, take in the memory of open tables beside the filter: counted there, too, with keys of 16 bytes.
 pub(super) const INDEX_BYTES_PER_BLOCK: f64 = 70.0;
 pub(super) const INDEX_BYTES_PER_TABLE: f64 = 300.0;
@@ -246,7 +248,8 @@ impl<'a> Tree<'a> {
         };
         let now = if bytes & TOMBSTONE == 0 { raw } else { 0 };
         self.live_bytes = self.live_bytes + now - u64::from(before);
-        if self.memtable_bytes >= self.options.memtable_bytes { self.flush() } else { Ok(()) }
+        let full = self.options.memtable_bytes - self.options.memtable_bytes / MEMTABLE_UNCOUNTED;
+        if self.memtable_bytes >= full { self.flush() } else { Ok(()) }
     }
 
     fn get(&mut self, rank: u32) {

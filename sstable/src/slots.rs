@@ -150,7 +150,7 @@ struct Row {
 #[derive(Debug)]
 struct Places {
     slots: Box<[Slot]>,
-    near: Box<[NearGroup]>,
+    near: Box<[NearLine]>,
     /// When each block went out, in the time of its shard; zero: never.
     left_at: Box<[AtomicU8]>,
 }
@@ -165,19 +165,18 @@ struct Near {
     block_end: AtomicUsize,
 }
 
-/// What [`LINES_BYTES`] hold. Apart from the slots, so that those of a stretch of blocks are few lines, which are asked for before it is known which of them
+/// Those of a line of the processor's cache. Apart from the slots, so that those of a stretch of blocks are few lines, which are asked for before it is known which of them
 /// is needed.
 #[derive(Debug, Default)]
-#[repr(align(128))]
-struct NearGroup([Near; GROUP_BLOCKS]);
+#[repr(align(64))]
+struct NearLine([Near; LINE_BLOCKS]);
 
-const GROUP_BLOCKS: usize = LINES_BYTES / size_of::<Near>();
+const LINE_BYTES: usize = 64;
+const LINE_BLOCKS: usize = LINE_BYTES / size_of::<Near>();
 
-/// Where a search of a block begins: its restarts and entries lie at the end, the values before them.
-const SEARCHED_BYTES: usize = 512;
-
-/// A line of the processor's cache, and the one that comes with it.
-const LINES_BYTES: usize = 128;
+/// Where a search of a block begins: its restarts and entries lie at the end, the values before them. With values of a hundred bytes all of them; each line by itself, since
+/// not every processor brings the one beside it.
+const SEARCHED_BYTES: usize = 640;
 
 impl Near {
     fn note(&self, held: &Arc<Held>) {
@@ -189,7 +188,7 @@ impl Near {
     fn prefetch(&self) {
         prefetch(self.held.load(Ordering::Relaxed));
         let end = self.block_end.load(Ordering::Relaxed);
-        for behind in (0..SEARCHED_BYTES).step_by(LINES_BYTES) {
+        for behind in (0..SEARCHED_BYTES).step_by(LINE_BYTES) {
             prefetch(end.wrapping_sub(behind + 1));
         }
     }
@@ -213,14 +212,14 @@ impl Places {
     fn new(blocks: usize) -> Self {
         Places {
             slots: (0..blocks).map(|_| Slot::default()).collect(),
-            near: (0..blocks.div_ceil(GROUP_BLOCKS)).map(|_| NearGroup::default()).collect(),
+            near: (0..blocks.div_ceil(LINE_BLOCKS)).map(|_| NearLine::default()).collect(),
             left_at: (0..blocks).map(|_| AtomicU8::new(0)).collect(),
         }
     }
 
     #[inline]
     fn near(&self, number: usize) -> Option<&Near> {
-        Some(&self.near.get(number / GROUP_BLOCKS)?.0[number % GROUP_BLOCKS])
+        Some(&self.near.get(number / LINE_BLOCKS)?.0[number % LINE_BLOCKS])
     }
 
     /// Puts a block into its slot.
@@ -234,7 +233,7 @@ impl Places {
 
     fn memory_bytes(&self) -> usize {
         self.slots.len() * (size_of::<Slot>() + size_of::<AtomicU8>())
-            + self.near.len() * size_of::<NearGroup>()
+            + self.near.len() * size_of::<NearLine>()
     }
 }
 
@@ -306,9 +305,9 @@ impl TableBlocks for Slots {
     #[inline]
     fn approach_one_of(&self, numbers: Range<usize>) {
         if let Some(places) = self.0.places.get() {
-            let groups = numbers.start / GROUP_BLOCKS..numbers.end.div_ceil(GROUP_BLOCKS);
-            for near in places.near.get(groups).unwrap_or_default() {
-                prefetch(core::ptr::from_ref(near).addr());
+            let lines = numbers.start / LINE_BLOCKS..numbers.end.div_ceil(LINE_BLOCKS);
+            for line in places.near.get(lines).unwrap_or_default() {
+                prefetch(core::ptr::from_ref(line).addr());
             }
         }
     }

@@ -4,11 +4,13 @@
 
 mod latency;
 mod os;
+mod pauses;
 mod progress;
 mod raw_sync;
 
 pub use latency::Latency;
 pub use os::{Machine, Usage, folder_bytes, written_bytes};
+pub use pauses::pauses_per_second;
 pub use progress::Progress;
 pub use quanta::Instant;
 pub use raw_sync::{bare_rounds, raw_sync};

@@ -11,11 +11,12 @@ mod table;
 use crate::cli::options::Options;
 use crate::cli::work::{Versus, Work};
 use crate::kill;
-use crate::meter::Machine;
+use crate::meter::{self, Machine};
 use crate::report;
 use crate::runs::results::Results;
 use crate::runs::{self, Contender};
 use crate::store::{Parts, StoreFactory};
+use std::time::Duration;
 
 /// The engine that the others are compared with.
 const HOME: &str = "terrace";
@@ -44,7 +45,7 @@ pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) ->
     let names: Vec<&str> = versus.workloads.iter().map(|workload| workload.name()).collect();
     let work = ["--workload".to_owned(), names.join(",")];
     let results = runs::run_all(options, options.repetitions(), &work, Results::new(contenders, stages))?;
-    let heading = heading(options);
+    let heading = format!("{}\n{}", heading(options), pauses());
     if let Some(html) = &options.html {
         let part = page::Part { title: "All workloads", heading: &heading, results: &results };
         runs::write(html, &page::render(&[part]))?;
@@ -76,6 +77,16 @@ fn contenders(options: &Options, versus: &Versus, all: &[Parts]) -> Result<Vec<C
     }
     let parts: Vec<Parts> = chosen.iter().map(|index| all[*index]).collect();
     Ok(Contender::named(&parts))
+}
+
+/// What this machine takes from everybody: where latencies of a few microseconds end.
+fn pauses() -> String {
+    let pause = Duration::from_micros(5);
+    let count = meter::pauses_per_second(pause, Duration::from_millis(500));
+    format!(
+        "a loop that only reads the clock was held up for {} us or more {count:.0} times a second",
+        pause.as_micros()
+    )
 }
 
 /// What all runs had in common, in lines.

@@ -122,13 +122,8 @@ impl Packer {
 pub(crate) fn tail_of_plain(payload: [&[u8]; 2], offset: u64) -> Result<[u8; TAIL_BYTES]> {
     let raw = payload[0].len() + payload[1].len();
     check_raw(raw)?;
-    let mut tail = [0; TAIL_BYTES];
-    tail[..4].copy_from_slice(&(raw as u32).to_le_bytes());
-    tail[4] = TAG_NONE;
-    let covered = [payload[0], payload[1], &tail[..TAIL_BYTES - 4]];
-    let checksum = covered.iter().fold(0, |checksum, part| crc32c::crc32c_append(checksum, part));
-    tail[TAIL_BYTES - 4..].copy_from_slice(&bind(checksum, offset).to_le_bytes());
-    Ok(tail)
+    let checksum = payload.iter().fold(0, |checksum, part| crc32c::crc32c_append(checksum, part));
+    Ok(tail(checksum, raw as u32, TAG_NONE, offset))
 }
 
 /// Appends the tail to a payload that is never compressed.
@@ -137,10 +132,16 @@ pub(crate) fn seal_plain(out: &mut Vec<u8>, start: usize, offset: u64) -> Result
 }
 
 fn append_tail(out: &mut Vec<u8>, start: usize, raw: u32, tag: u8, offset: u64) {
-    out.extend_from_slice(&raw.to_le_bytes());
-    out.push(tag);
-    let checksum = checksum(&out[start..], offset);
-    out.extend_from_slice(&checksum.to_le_bytes());
+    let tail = tail(crc32c::crc32c(&out[start..]), raw, tag, offset);
+    out.extend_from_slice(&tail);
+}
+
+/// The tail of a payload that has this checksum.
+fn tail(payload: u32, raw: u32, tag: u8, offset: u64) -> [u8; TAIL_BYTES] {
+    let [r0, r1, r2, r3] = raw.to_le_bytes();
+    let covered = [r0, r1, r2, r3, tag];
+    let [c0, c1, c2, c3] = bind(crc32c::crc32c_append(payload, &covered), offset).to_le_bytes();
+    [r0, r1, r2, r3, tag, c0, c1, c2, c3]
 }
 
 fn check_raw(bytes: usize) -> Result<()> {

@@ -278,16 +278,16 @@ impl<F: FilterSet> BlockTableWriter<F> {
         let id = [filter.id.0];
         let offset = self.offset();
         let tail = stored::tail_of_plain([&body, &id], offset)?;
-        let parts = [body.as_slice(), &id, &tail];
-        let len = parts.iter().map(|part| part.len()).sum();
+        let len = body.len() + id.len() + tail.len();
         if self.out.len() + len > BUFFER_BYTES {
             // From where it was made: the buffer would have to grow, and what that leaves in the allocator's heap stays there.
             self.flush()?;
             self.append(&body)?;
-            parts[1..].iter().for_each(|part| self.out.extend_from_slice(part));
         } else {
-            parts.iter().for_each(|part| self.out.extend_from_slice(part));
+            self.out.extend_from_slice(&body);
         }
+        self.out.extend_from_slice(&id);
+        self.out.extend_from_slice(&tail);
         Ok(Some(Handle { offset, len }))
     }
 

@@ -62,14 +62,7 @@ fn holds(store: &dyn Store, key: &[u8], value: &[u8]) -> StoreResult<bool> {
     Ok(same)
 }
 
-/// A process of this program that opens the store of these parts.
-pub(crate) fn child(program: &Path, options: &Options, parts: &Parts) -> Command {
-    let mut command = Command::new(program);
-    command.args(options.child_arguments(parts, 0));
-    command
-}
-
-/// Opens the store that a [`child`] is told of.
+/// Opens the store that a child is told of.
 fn open(
     options: &Options,
     factories: &[Box<dyn StoreFactory>],
@@ -106,7 +99,7 @@ pub(crate) fn write_until_killed(
     std::process::abort();
 }
 
-/// The parent: lets a [`child`] write to the store in `dir`, kills it once it has acknowledged `enough` writes, and returns how many it has.
+/// The parent: lets a [`child`](crate::runs::child) write to the store in `dir`, kills it once it has acknowledged `enough` writes, and returns how many it has.
 fn kill_after(mut child: Command, dir: &Path, enough: u64) -> Result<u64, BenchError> {
     let failed = |error: std::io::Error| BenchError::Child(error.to_string());
     child.arg("--write-until-killed").arg(dir).stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -14,7 +14,7 @@ use crate::workload::{Need, Workload};
 use results::Results;
 use serde_json::Value;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -75,7 +75,6 @@ pub(crate) fn run_all(
     work: &[String],
     mut results: Results,
 ) -> Result<Results, String> {
-    let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
     let contenders = results.contenders.len();
     let total = contenders * repetitions as usize;
     let mut spent = vec![Vec::new(); contenders];
@@ -86,8 +85,8 @@ pub(crate) fn run_all(
             .map_or(String::new(), |left| format!(", {} left in all", in_words(left)));
         let heading =
             format!("[{}/{total}{left}] {}, {} of {repetitions}", run + 1, contender.name, repetition + 1);
-        let mut command = Command::new(&program);
-        command.args(options.child_arguments(&contender.parts, repetition)).args(work);
+        let mut command = child(options, &contender.parts, repetition)?;
+        command.args(work);
         if !options.quiet {
             eprintln!("{heading}");
             command.args(["--heading", &heading]);
@@ -100,6 +99,31 @@ pub(crate) fn run_all(
         results.add(index, rows);
     }
     Ok(results)
+}
+
+/// A process that opens the store of these parts.
+///
+/// # Errors
+///
+/// A sentence, if the system does not say which program this is.
+pub(crate) fn child(options: &Options, parts: &Parts, repetition: u64) -> Result<Command, String> {
+    let this = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
+    let mut command = Command::new(alone(&this, parts.engine).unwrap_or(this));
+    command.args(options.child_arguments(parts, repetition));
+    Ok(command)
+}
+
+/// Whether each of these has a program with no other engine in it.
+pub(crate) fn are_alone<'a>(mut engines: impl Iterator<Item = &'a str>) -> bool {
+    let this = std::env::current_exe();
+    this.is_ok_and(|this| engines.all(|engine| alone(&this, engine).is_some()))
+}
+
+/// The program with this engine and no other, if it stands beside `this` one: `NAME-ENGINE`. Code of others would be in its memory, and count in its peak.
+fn alone(this: &Path, engine: &str) -> Option<PathBuf> {
+    let name = this.file_stem()?.to_str()?;
+    let program = this.with_file_name(format!("{name}-{engine}{}", std::env::consts::EXE_SUFFIX));
+    program.is_file().then_some(program)
 }
 
 /// How long the runs from number `done` on will take: as long as each contender's runs so far on average, and one that has none as long as
@@ -186,6 +210,19 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a program is no file of a store under test")]
+    fn an_engine_runs_in_a_program_of_its_own_where_there_is_one() {
+        let folder = std::env::temp_dir().join(format!("terrace-bench-alone-{}", std::process::id()));
+        std::fs::create_dir(&folder).expect("a new folder");
+        let program = |name: &str| folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+        std::fs::write(program("peers-one"), "").expect("written");
+        assert_eq!(alone(&program("peers"), "one"), Some(program("peers-one")));
+        assert_eq!(alone(&program("peers"), "two"), None);
+        assert_eq!(alone(&program("other"), "one"), None);
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
 
     #[test]
     fn the_time_left_is_that_of_each_contender_so_far() {

@@ -34,18 +34,18 @@ pub(crate) fn execute(options: &Options, factories: &[Box<dyn StoreFactory>]) ->
         contenders.iter().for_each(|contender| report::print(&format!("{}\n", contender.name)));
         return Ok(());
     }
-    let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
     if versus.kill_check {
         for contender in &contenders {
-            let survived = kill::check::check(&program, options, &contender.parts)?;
+            let survived = kill::check::check(options, &contender.parts)?;
             eprintln!("{}: {survived}", contender.name);
         }
     }
     let stages = versus.workloads.iter().map(|workload| (*workload).into()).collect();
     let names: Vec<&str> = versus.workloads.iter().map(|workload| workload.name()).collect();
     let work = ["--workload".to_owned(), names.join(",")];
+    let alone = runs::are_alone(contenders.iter().map(|contender| contender.parts.engine));
     let results = runs::run_all(options, options.repetitions(), &work, Results::new(contenders, stages))?;
-    let heading = format!("{}\n{}", heading(options), pauses());
+    let heading = format!("{}\n{}", heading(options, alone), pauses());
     if let Some(html) = &options.html {
         let part = page::Part { title: "All workloads", heading: &heading, results: &results };
         runs::write(html, &page::render(&[part]))?;
@@ -90,12 +90,12 @@ fn pauses() -> String {
 }
 
 /// What all runs had in common, in lines.
-fn heading(options: &Options) -> String {
+fn heading(options: &Options, alone: bool) -> String {
     let (config, settings, machine) = (&options.config, &options.settings, Machine::this());
     format!(
         "{}, {} cores, {}\n{}\n{} records, keys of {} bytes, values of {} bytes ({} of it compressible), {} threads, {} operations\n\
          memtable {} MiB, cache {} MiB{}, filters of {} bits a key, compression {} where there is any\n\
-         {} runs of each in processes of their own, interleaved; medians; every value read was checked, every store gone through after writing",
+         {} runs of each in processes of their own{}, interleaved; medians; every value read was checked, every store gone through after writing",
         machine.processor,
         machine.cores,
         machine.os,
@@ -112,6 +112,7 @@ fn heading(options: &Options) -> String {
         settings.filter_bits_per_key,
         options.selection.compression(),
         options.repetitions(),
+        if alone { ", whose program has no other engine in it" } else { "" },
     )
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Each peer stands in a file of its own behind a feature of its name, implements `Peer` (a store but for its counters), and is given the same
 //! sizes as terrace. What a peer has no setting for is said at the head of its file.
+//!
+//! It is built once with all that are compared, which prints the comparison, and once for each engine alone, which does that engine's runs.
 
 #[cfg(feature = "fjall")]
 mod fjall;
@@ -24,10 +26,10 @@ fn main() -> ExitCode {
     terrace_bench::cli::main(&factories())
 }
 
-/// Terrace's combinations, then every peer that is compiled in.
+/// Terrace's combinations, unless the program is for peers only, then every peer that is compiled in.
 #[expect(clippy::vec_init_then_push, reason = "each push has a condition of its own")]
 fn factories() -> Vec<Box<dyn StoreFactory>> {
-    let mut all = terrace_bench::store::factories();
+    let mut all = if cfg!(feature = "peers-only") { Vec::new() } else { terrace_bench::store::factories() };
     let mut peers: Vec<Vec<Box<dyn StoreFactory>>> = Vec::new();
     #[cfg(feature = "rocksdb")]
     peers.push(rocksdb::factories());

@@ -4,11 +4,12 @@
 use crate::cli::options::Options;
 use crate::cli::work::Work;
 use crate::given::Given;
-use crate::kill::{self, reopen};
+use crate::kill::reopen;
 use crate::lifecycle::{self, LifeOptions};
 use crate::meter::{self, Machine, Progress};
 use crate::realdata::RealData;
 use crate::report::{self, Provenance, Row};
+use crate::runs;
 use crate::store::{Durability, Parts, Store, StoreFactory};
 use crate::workload::{self, BenchError, Config, Session, Workload};
 use std::path::{Path, PathBuf};
@@ -194,12 +195,11 @@ fn open_after_kill(
     progress: &Progress,
 ) -> Result<Row, String> {
     let options = &reopen::options(options).map_err(|error| error.to_string())?;
-    let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
     let mut opened = Vec::new();
     progress.begin(workload.name(), reopen::OPENS);
     for _ in 0..reopen::OPENS {
         let folder = Folder::new(options)?;
-        let writer = kill::child(&program, options, &factory.parts());
+        let writer = runs::child(options, &factory.parts(), 0)?;
         let one = reopen::once(writer, options, factory, &folder.path);
         opened.push(one.map_err(|error| folder.keep(factory, &error))?);
         folder.remove()?;

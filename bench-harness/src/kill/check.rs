@@ -4,9 +4,10 @@
 //! tells process-safe from not; that a synced store survives the loss of power it can not tell (but see the column "of raw sync": whoever is
 //! faster than the disk does not sync).
 
-use super::{Records, child, holds, kill_after, open};
+use super::{Records, holds, kill_after, open};
 use crate::cli::options::Options;
 use crate::report;
+use crate::runs::child;
 use crate::store::{Durability, Parts, StoreError, StoreFactory};
 use std::path::Path;
 use std::process::Stdio;
@@ -35,16 +36,16 @@ impl std::fmt::Display for Survived {
 /// # Errors
 ///
 /// That it lost writes, or what a child said.
-pub(crate) fn check(program: &Path, options: &Options, parts: &Parts) -> Result<Survived, String> {
+pub(crate) fn check(options: &Options, parts: &Parts) -> Result<Survived, String> {
     let parent = options.dir.clone().unwrap_or_else(std::env::temp_dir);
     let dir = parent.join(format!("terrace-bench-kill-{}-{}", std::process::id(), parts.engine));
     make_folder(&dir)?;
     let mut options = options.clone();
     options.config.records = RECORDS;
     let enough = if options.config.durability == Durability::Synced { WRITES_SYNCED } else { WRITES };
-    let acknowledged = kill_after(child(program, &options, parts), &dir, enough)
+    let acknowledged = kill_after(child(&options, parts, 0)?, &dir, enough)
         .map_err(|error| format!("{}: {error}\nThe database is left in {}", parts.engine, dir.display()))?;
-    let mut counter = child(program, &options, parts);
+    let mut counter = child(&options, parts, 0)?;
     counter.arg("--count-after-kill").arg(&dir).args(["--acknowledged", &acknowledged.to_string()]);
     let output = counter.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);

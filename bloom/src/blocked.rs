@@ -21,7 +21,7 @@
 
 use core::fmt;
 
-use crate::footer::{FOOTER_BYTES, append, clamp_bits_per_key, split, units_for};
+use crate::footer::{self, FOOTER_BYTES, clamp_bits_per_key, split, units_for};
 use crate::{Filter, FilterError, FilterId, KeyHash};
 
 const VERSION: u8 = 1;
@@ -119,6 +119,10 @@ impl<B: AsRef<[u8]>> BlockedReader<B> {
     }
 }
 
+fn lines_for(keys: usize, bits_per_key: f64) -> usize {
+    units_for(keys, clamp_bits_per_key(bits_per_key, BITS_PER_KEY_MAX), LINE_BITS)
+}
+
 /// Maps a hash onto `0..lines` by its high bits: the high half of a full multiplication, in place of a division.
 ///
 /// Lemire, "Fast random integer generation in an interval", ACM TOMACS 29(1), 2019.
@@ -183,18 +187,17 @@ impl Filter for BlockedBloom {
 
     type Reader<B: AsRef<[u8]>> = BlockedReader<B>;
 
-    fn build(hashes: &[KeyHash], bits_per_key: f64) -> Vec<u8> {
-        let bits_per_key = clamp_bits_per_key(bits_per_key, BITS_PER_KEY_MAX);
-        let lines = units_for(hashes.len(), bits_per_key, LINE_BITS);
-        let k = K_BY_BITS_PER_KEY[bits_per_key as usize];
-        let mut stored = Vec::with_capacity(lines * LINE_BYTES + FOOTER_BYTES);
-        stored.resize(lines * LINE_BYTES, 0);
-        let (body, _) = stored.as_chunks_mut::<LINE_BYTES>();
+    fn stored_bytes(keys: usize, bits_per_key: f64) -> usize {
+        lines_for(keys, bits_per_key) * LINE_BYTES + FOOTER_BYTES
+    }
+
+    fn build_into(hashes: &[KeyHash], bits_per_key: f64, stored: &mut [u8]) {
+        let lines = lines_for(hashes.len(), bits_per_key);
+        let k = K_BY_BITS_PER_KEY[clamp_bits_per_key(bits_per_key, BITS_PER_KEY_MAX) as usize];
+        let body = footer::write::<LINE_BYTES>(stored, lines, k, VERSION);
         for hash in hashes {
             insert(&mut body[reduce(hash.0, lines)], hash.0, u32::from(k));
         }
-        append(&mut stored, lines, k, VERSION);
-        stored
     }
 
     fn open<B: AsRef<[u8]>>(bytes: B) -> Result<BlockedReader<B>, FilterError> {

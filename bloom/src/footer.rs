@@ -18,11 +18,24 @@ pub(crate) const K_MAX: u8 = 30;
 
 const ZERO_BYTES: usize = 6;
 
-/// Appends the footer to a body of `units` units.
-pub(crate) fn append(body: &mut Vec<u8>, units: usize, k: u8, version: u8) {
-    body.extend_from_slice(&(units as u64).to_le_bytes());
-    body.extend_from_slice(&[0; ZERO_BYTES]);
-    body.extend_from_slice(&[k, version]);
+/// The room for `units` units of a new filter and its footer, which is written.
+///
+/// # Panics
+///
+/// When the room has another length.
+pub(crate) fn write<const UNIT_BYTES: usize>(
+    stored: &mut [u8],
+    units: usize,
+    k: u8,
+    version: u8,
+) -> &mut [[u8; UNIT_BYTES]] {
+    let (body, footer) = stored.split_last_chunk_mut::<FOOTER_BYTES>().expect("room for a footer");
+    let (count, rest) = footer.split_at_mut(size_of::<u64>());
+    count.copy_from_slice(&(units as u64).to_le_bytes());
+    rest[ZERO_BYTES..].copy_from_slice(&[k, version]);
+    let (body, rest) = body.as_chunks_mut::<UNIT_BYTES>();
+    assert!(body.len() == units && rest.is_empty(), "room for as many units as were asked for");
+    body
 }
 
 /// Splits stored bytes into the units of the body, at least one, and k, from 1 to [`K_MAX`].

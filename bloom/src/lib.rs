@@ -46,10 +46,16 @@
 //!     const ID: FilterId = FilterId(200);
 //!     type Reader<B: AsRef<[u8]>> = B;
 //!
-//!     fn build(hashes: &[KeyHash], _bits_per_key: f64) -> Vec<u8> {
+//!     fn stored_bytes(keys: usize, _bits_per_key: f64) -> usize {
+//!         8 * keys
+//!     }
+//!
+//!     fn build_into(hashes: &[KeyHash], _bits_per_key: f64, stored: &mut [u8]) {
 //!         let mut sorted = hashes.to_vec();
 //!         sorted.sort_unstable();
-//!         sorted.iter().flat_map(|hash| hash.0.to_be_bytes()).collect()
+//!         for (bytes, hash) in stored.chunks_exact_mut(8).zip(sorted) {
+//!             bytes.copy_from_slice(&hash.0.to_be_bytes());
+//!         }
 //!     }
 //!
 //!     fn open<B: AsRef<[u8]>>(bytes: B) -> Result<B, FilterError> {
@@ -161,7 +167,7 @@ impl core::error::Error for FilterError {}
 ///
 /// # Cost
 ///
-/// With n keys: `build` O(n), some `n * bits_per_key / 8` bytes; `may_contain` O(1) without allocation.
+/// With n keys: `build` O(n), some `n * bits_per_key / 8` bytes, in memory that the caller may give; `may_contain` O(1) without allocation.
 pub trait Filter: Send + Sync + 'static {
     /// The name used on command lines and in reports.
     const NAME: &'static str;
@@ -172,8 +178,24 @@ pub trait Filter: Send + Sync + 'static {
     /// A filter opened over bytes: borrowed, shared or owned.
     type Reader<B: AsRef<[u8]>>;
 
-    /// The stored form of a filter over `hashes`, at `bits_per_key` bits for each (clamped to what the kind can do).
-    fn build(hashes: &[KeyHash], bits_per_key: f64) -> Vec<u8>;
+    /// How many bytes the stored form of a filter over so many hashes takes, at `bits_per_key` bits for each (clamped to what the kind can do).
+    fn stored_bytes(keys: usize, bits_per_key: f64) -> usize;
+
+    /// Makes the stored form of a filter over `hashes` in `stored`: [`Filter::stored_bytes`] zeros, in memory of the caller's choice, since a filter of a million
+    /// keys has megabytes.
+    ///
+    /// # Panics
+    ///
+    /// May, when `stored` has another length.
+    fn build_into(hashes: &[KeyHash], bits_per_key: f64, stored: &mut [u8]);
+
+    /// The stored form of a filter over `hashes`, as [`Filter::build_into`] makes it.
+    #[must_use]
+    fn build(hashes: &[KeyHash], bits_per_key: f64) -> Vec<u8> {
+        let mut stored = vec![0; Self::stored_bytes(hashes.len(), bits_per_key)];
+        Self::build_into(hashes, bits_per_key, &mut stored);
+        stored
+    }
 
     /// Opens a stored filter.
     ///

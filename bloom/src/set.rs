@@ -14,12 +14,35 @@ pub trait FilterSet: Send + Sync + 'static {
     /// An opened filter of any kind of the family.
     type Reader<B: AsRef<[u8]>>;
 
-    /// Builds the stored form of kind `id`.
+    /// See [`crate::Filter::stored_bytes`], for kind `id`.
     ///
     /// # Errors
     ///
     /// [`FilterError::Unknown`] for a kind that is not of this family.
-    fn build(id: FilterId, hashes: &[KeyHash], bits_per_key: f64) -> Result<Vec<u8>, FilterError>;
+    fn stored_bytes(id: FilterId, keys: usize, bits_per_key: f64) -> Result<usize, FilterError>;
+
+    /// See [`crate::Filter::build_into`], for kind `id`.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError::Unknown`] for a kind that is not of this family.
+    fn build_into(
+        id: FilterId,
+        hashes: &[KeyHash],
+        bits_per_key: f64,
+        stored: &mut [u8],
+    ) -> Result<(), FilterError>;
+
+    /// The stored form of kind `id`, as [`FilterSet::build_into`] makes it.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError::Unknown`] for a kind that is not of this family.
+    fn build(id: FilterId, hashes: &[KeyHash], bits_per_key: f64) -> Result<Vec<u8>, FilterError> {
+        let mut stored = vec![0; Self::stored_bytes(id, hashes.len(), bits_per_key)?];
+        Self::build_into(id, hashes, bits_per_key, &mut stored)?;
+        Ok(stored)
+    }
 
     /// Opens a stored filter of kind `id`.
     ///
@@ -97,12 +120,37 @@ impl FilterSet for StockFilters {
         not(any(feature = "standard", feature = "blocked")),
         expect(unused_variables, reason = "no filter is compiled in")
     )]
-    fn build(id: FilterId, hashes: &[KeyHash], bits_per_key: f64) -> Result<Vec<u8>, FilterError> {
+    fn stored_bytes(id: FilterId, keys: usize, bits_per_key: f64) -> Result<usize, FilterError> {
         match id {
             #[cfg(feature = "standard")]
-            FilterId::STANDARD => Ok(crate::StandardBloom::build(hashes, bits_per_key)),
+            FilterId::STANDARD => Ok(crate::StandardBloom::stored_bytes(keys, bits_per_key)),
             #[cfg(feature = "blocked")]
-            FilterId::BLOCKED => Ok(crate::BlockedBloom::build(hashes, bits_per_key)),
+            FilterId::BLOCKED => Ok(crate::BlockedBloom::stored_bytes(keys, bits_per_key)),
+            other => Err(unknown(other)),
+        }
+    }
+
+    #[cfg_attr(
+        not(any(feature = "standard", feature = "blocked")),
+        expect(unused_variables, reason = "no filter is compiled in")
+    )]
+    fn build_into(
+        id: FilterId,
+        hashes: &[KeyHash],
+        bits_per_key: f64,
+        stored: &mut [u8],
+    ) -> Result<(), FilterError> {
+        match id {
+            #[cfg(feature = "standard")]
+            FilterId::STANDARD => {
+                crate::StandardBloom::build_into(hashes, bits_per_key, stored);
+                Ok(())
+            }
+            #[cfg(feature = "blocked")]
+            FilterId::BLOCKED => {
+                crate::BlockedBloom::build_into(hashes, bits_per_key, stored);
+                Ok(())
+            }
             other => Err(unknown(other)),
         }
     }

@@ -23,7 +23,7 @@ use core::hash::BuildHasherDefault;
 use core::marker::PhantomData;
 use std::hash::DefaultHasher;
 
-use crate::footer::{FOOTER_BYTES, K_MAX, append, clamp_bits_per_key, split, units_for};
+use crate::footer::{self, FOOTER_BYTES, K_MAX, clamp_bits_per_key, split, units_for};
 use crate::{Filter, FilterError, FilterId, KeyHash};
 
 const VERSION: u8 = 1;
@@ -77,6 +77,10 @@ impl<B> StandardReader<B> {
     }
 }
 
+fn words_for(keys: usize, bits_per_key: f64) -> usize {
+    units_for(keys, clamp_bits_per_key(bits_per_key, BITS_PER_KEY_MAX), WORD_BITS)
+}
+
 fn bits_from(words: Vec<u64>, k: u8) -> Bits {
     fastbloom::BloomFilter::from_vec(words).hasher(BuildHasherDefault::default()).hashes(u32::from(k))
 }
@@ -87,20 +91,21 @@ impl Filter for StandardBloom {
 
     type Reader<B: AsRef<[u8]>> = StandardReader<B>;
 
-    fn build(hashes: &[KeyHash], bits_per_key: f64) -> Vec<u8> {
-        let bits_per_key = clamp_bits_per_key(bits_per_key, BITS_PER_KEY_MAX);
-        let k = ((bits_per_key * LN_2).round() as u8).clamp(1, K_MAX);
-        let mut bits = bits_from(vec![0; units_for(hashes.len(), bits_per_key, WORD_BITS)], k);
+    fn stored_bytes(keys: usize, bits_per_key: f64) -> usize {
+        words_for(keys, bits_per_key) * WORD_BYTES + FOOTER_BYTES
+    }
+
+    fn build_into(hashes: &[KeyHash], bits_per_key: f64, stored: &mut [u8]) {
+        let words = words_for(hashes.len(), bits_per_key);
+        let k = ((clamp_bits_per_key(bits_per_key, BITS_PER_KEY_MAX) * LN_2).round() as u8).clamp(1, K_MAX);
+        let mut bits = bits_from(vec![0; words], k);
         for hash in hashes {
             bits.insert_hash(hash.0);
         }
-        let words = bits.as_slice();
-        let mut stored = Vec::with_capacity(words.len() * WORD_BYTES + FOOTER_BYTES);
-        for word in words {
-            stored.extend_from_slice(&word.to_le_bytes());
+        let body = footer::write::<WORD_BYTES>(stored, words, k, VERSION);
+        for (bytes, word) in body.iter_mut().zip(bits.as_slice()) {
+            *bytes = word.to_le_bytes();
         }
-        append(&mut stored, words.len(), k, VERSION);
-        stored
     }
 
     fn open<B: AsRef<[u8]>>(bytes: B) -> Result<StandardReader<B>, FilterError> {

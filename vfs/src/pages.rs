@@ -58,6 +58,14 @@ impl<T: Copy> PageVec<T> {
         }
     }
 
+    /// Keeps the first `len` values; all, if there are no more.
+    pub fn truncate(&mut self, len: usize) {
+        match &mut self.0 {
+            Store::Heap(vec) => vec.truncate(len),
+            Store::Paged(paged) => paged.truncate(len),
+        }
+    }
+
     /// Bytes of the room that it has, whether or not it was touched.
     #[must_use]
     pub fn capacity_bytes(&self) -> usize {
@@ -233,6 +241,10 @@ mod paged {
             unsafe { std::slice::from_raw_parts_mut(self.map.as_mut_ptr().cast(), self.len) }
         }
 
+        pub(super) fn truncate(&mut self, len: usize) {
+            self.len = self.len.min(len);
+        }
+
         /// # Panics
         ///
         /// When there is no room: the caller has looked.
@@ -288,6 +300,10 @@ mod paged {
         }
 
         pub(super) fn as_mut_slice(&mut self) -> &mut [T] {
+            match self.0 {}
+        }
+
+        pub(super) fn truncate(&mut self, _len: usize) {
             match self.0 {}
         }
 
@@ -363,6 +379,9 @@ mod tests {
             assert!(array.len() == len && array.iter().all(|&byte| byte == 0), "{len}");
             array.extend_from_slice(b"more");
             assert!(array.ends_with(b"more") && array.len() == len + 4, "{len}");
+            array.truncate(len + 2);
+            array.truncate(len + 3);
+            assert!(array.ends_with(b"mo") && array.len() == len + 2, "{len}");
         }
     }
 

@@ -144,7 +144,7 @@ impl DataBlockBuilder {
         // A block is at most 1 GiB long, so that every position fits 32 bits; the envelope refuses a longer one.
         let values_bytes = out.len() - self.start;
         let prefix_bytes = key::common_prefix(self.restart_key(self.restarts[0], values_bytes), last_key);
-        out.reserve(self.len(out));
+        out.reserve(self.len(out) - values_bytes);
         out.extend_from_slice(&self.entries[..self.entries_bytes]);
         for &restart in &self.restarts {
             let head = key::head(self.restart_key(restart, values_bytes), prefix_bytes);

@@ -263,9 +263,13 @@ impl IndexBuilder {
         varint::len(self.count) + self.rows.len()
     }
 
-    /// Appends the payload.
-    pub(crate) fn finish(&self, out: &mut Vec<u8>) {
-        varint::put(out, self.count);
-        out.extend_from_slice(&self.rows);
+    /// The payload.
+    pub(crate) fn finish(&self) -> PageVec<u8> {
+        let mut count = Vec::new();
+        varint::put(&mut count, self.count);
+        let mut payload = PageVec::with_capacity(self.len());
+        payload.extend_from_slice(&count);
+        payload.extend_from_slice(&self.rows);
+        payload
     }
 }

@@ -61,7 +61,7 @@ where
         let fault = |handle: Handle| move |fault: Fault| fault.of(file.path(), handle.offset);
         let properties_payload = read_block(file, footer.properties)?;
         let properties = describe::decode(&properties_payload).map_err(fault(footer.properties))?;
-        let index_payload = in_pages(read_block(file, footer.index)?);
+        let index_payload = read_in_pages(file, footer.index)?;
         let index = Index::decode(index_payload, footer.index.offset).map_err(fault(footer.index))?;
         let counted =
             properties.file_bytes == footer.file_bytes && properties.data_blocks == index.len() as u64;
@@ -273,11 +273,11 @@ fn read_block_into(file: &dyn ReadFile, handle: Handle, memory: impl Fn(usize) -
     }
 }
 
-/// Moves what stays as long as the table to where it leaves no hole.
-fn in_pages(block: Bytes) -> Bytes {
-    let mut pages = PageVec::with_capacity(block.len());
-    pages.extend_from_slice(&block);
-    Bytes::from_owner(pages)
+/// As [`read_block`], for what stays as long as the table and may be large.
+fn read_in_pages(file: &dyn ReadFile, handle: Handle) -> Result<Bytes> {
+    let mut stored = PageVec::zeroed(handle.len);
+    file.read_exact_at(&mut stored, handle.offset)?;
+    stored::open_in_pages(stored, handle.offset).map_err(|fault| fault.of(file.path(), handle.offset))
 }
 
 /// A copy in this memory, whatever was in it.

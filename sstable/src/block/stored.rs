@@ -13,6 +13,8 @@
 //! checked before memory is asked for.
 
 use crate::{Compression, Error, Result};
+use bytes::Bytes;
+use terrace_vfs::PageVec;
 
 use super::fault::Fault;
 
@@ -102,8 +104,7 @@ impl Packer {
             space.resize(room, 0);
         }
         match lz4_flex::block::compress_into_with_table(raw, space, table) {
-            // Less than an eighth saved does not pay for decompressing at every read.
-            Ok(packed) if packed <= raw.len() - raw.len() / 8 && packed < raw.len() => {
+            Ok(packed) if pays(packed, raw.len()) => {
                 out.truncate(start);
                 out.extend_from_slice(&space[..packed]);
                 TAG_LZ4
@@ -116,6 +117,45 @@ impl Packer {
     fn pack(&mut self, _out: &mut Vec<u8>, _start: usize) -> u8 {
         TAG_NONE
     }
+
+    /// As [`Packer::seal`], for a payload that may be large and stands by itself: what is stored of it at `offset`, and its tail.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] for more than [`RAW_BYTES_MAX`].
+    pub(crate) fn seal_apart(
+        &mut self,
+        raw: PageVec<u8>,
+        offset: u64,
+    ) -> Result<(PageVec<u8>, [u8; TAIL_BYTES])> {
+        check_raw(raw.len())?;
+        let raw_bytes = raw.len() as u32;
+        let packed = self.pack_apart(&raw);
+        let tag = if packed.is_some() { TAG_LZ4 } else { TAG_NONE };
+        let payload = packed.unwrap_or(raw);
+        let tail = tail(crc32c::crc32c(&payload), raw_bytes, tag, offset);
+        Ok((payload, tail))
+    }
+
+    #[cfg(feature = "lz4")]
+    fn pack_apart(&mut self, raw: &[u8]) -> Option<PageVec<u8>> {
+        let table = &mut self.lz4.as_mut()?.table;
+        let mut space = PageVec::zeroed(lz4_flex::block::get_maximum_output_size(raw.len()));
+        let packed = lz4_flex::block::compress_into_with_table(raw, &mut space, table).ok()?;
+        space.truncate(packed);
+        pays(packed, raw.len()).then_some(space)
+    }
+
+    #[cfg(not(feature = "lz4"))]
+    fn pack_apart(&mut self, _raw: &[u8]) -> Option<PageVec<u8>> {
+        None
+    }
+}
+
+/// Less than an eighth saved does not pay for decompressing at every read.
+#[cfg(feature = "lz4")]
+fn pays(packed: usize, raw: usize) -> bool {
+    packed <= raw - raw / 8 && packed < raw
 }
 
 /// The tail of a payload in two parts that is not compressed, for one that is too large to be moved so that its tail can follow it.
@@ -177,6 +217,31 @@ pub(crate) fn open_into(
     offset: u64,
     memory: impl FnOnce(usize) -> Vec<u8>,
 ) -> Result<Opened, Fault> {
+    match check(stored, offset)? {
+        Checked::Plain(raw) => Ok(Opened::Plain(raw)),
+        Checked::Lz4 { payload, raw } => unpack_lz4(payload, raw, memory).map(Opened::Unpacked),
+    }
+}
+
+/// The payload of a block that may be large and stays as long as its table, in pages that go back to the system with it.
+pub(crate) fn open_in_pages(stored: PageVec<u8>, offset: u64) -> Result<Bytes, Fault> {
+    match check(&stored, offset)? {
+        Checked::Plain(raw) => Ok(Bytes::from_owner(stored).slice(..raw)),
+        Checked::Lz4 { payload, raw } => unpack_lz4_in_pages(payload, raw).map(Bytes::from_owner),
+    }
+}
+
+/// A stored block whose checksum holds and whose raw length may be true, before it is unpacked.
+enum Checked<'a> {
+    /// So many of the stored bytes are the payload.
+    Plain(usize),
+    Lz4 {
+        payload: &'a [u8],
+        raw: usize,
+    },
+}
+
+fn check(stored: &[u8], offset: u64) -> Result<Checked<'_>, Fault> {
     let (covered, crc) =
         stored.split_last_chunk::<4>().ok_or(Fault::Damage("block shorter than its tail"))?;
     if checksum(covered, offset) != u32::from_le_bytes(*crc) {
@@ -189,12 +254,12 @@ pub(crate) fn open_into(
         return Err(Fault::Damage("block claims more than the greatest raw length"));
     }
     match tag {
-        TAG_NONE if raw == payload.len() => Ok(Opened::Plain(raw)),
+        TAG_NONE if raw == payload.len() => Ok(Checked::Plain(raw)),
         TAG_NONE => Err(Fault::Damage("raw length is not the length of an uncompressed block")),
         TAG_LZ4 if raw > payload.len().saturating_mul(LZ4_EXPANSION_MAX) => {
             Err(Fault::Damage("block claims to expand further than LZ4 can"))
         }
-        TAG_LZ4 => unpack_lz4(payload, raw, memory).map(Opened::Unpacked),
+        TAG_LZ4 => Ok(Checked::Lz4 { payload, raw }),
         unknown => Err(Fault::UnknownCompression(unknown)),
     }
 }
@@ -215,10 +280,33 @@ fn unpack_lz4(payload: &[u8], raw: usize, memory: impl FnOnce(usize) -> Vec<u8>)
     };
     match unpacked {
         Ok(unpacked) if unpacked.len() == raw => Ok(unpacked),
-        Ok(_) => Err(Fault::Damage("block does not unpack to its raw length")),
-        Err(_) => Err(Fault::Damage("block does not unpack")),
+        Ok(_) => Err(WRONG_LENGTH),
+        Err(_) => Err(DOES_NOT_UNPACK),
     }
 }
+
+#[cfg(feature = "lz4")]
+fn unpack_lz4_in_pages(payload: &[u8], raw: usize) -> Result<PageVec<u8>, Fault> {
+    let mut pages = PageVec::zeroed(raw);
+    match lz4_flex::block::decompress_into(payload, &mut pages) {
+        Ok(written) if written == raw => Ok(pages),
+        Ok(_) => Err(WRONG_LENGTH),
+        Err(_) => Err(DOES_NOT_UNPACK),
+    }
+}
+
+#[cfg(feature = "lz4")]
+const WRONG_LENGTH: Fault = Fault::Damage("block does not unpack to its raw length");
+#[cfg(feature = "lz4")]
+const DOES_NOT_UNPACK: Fault = Fault::Damage("block does not unpack");
+
+#[cfg(not(feature = "lz4"))]
+fn unpack_lz4_in_pages(_payload: &[u8], _raw: usize) -> Result<PageVec<u8>, Fault> {
+    Err(NOT_COMPILED_IN)
+}
+
+#[cfg(not(feature = "lz4"))]
+const NOT_COMPILED_IN: Fault = Fault::NotCompiledIn { what: "LZ4 compression", feature: "lz4" };
 
 #[cfg(not(feature = "lz4"))]
 fn unpack_lz4(
@@ -226,7 +314,7 @@ fn unpack_lz4(
     _raw: usize,
     _memory: impl FnOnce(usize) -> Vec<u8>,
 ) -> Result<Vec<u8>, Fault> {
-    Err(Fault::NotCompiledIn { what: "LZ4 compression", feature: "lz4" })
+    Err(NOT_COMPILED_IN)
 }
 
 /// How large a new buffer for a block of so many bytes is: of few different sizes, since a cache may hand it to another block (of entries as long, say, but for a
@@ -317,12 +405,30 @@ mod tests {
         assert_eq!(payload_of(&stored, 0), Ok(noise));
     }
 
+    #[test]
+    fn a_payload_apart_is_stored_as_in_a_buffer_and_reads_back() {
+        let number = |number: u32| number.wrapping_mul(0x9e37_79b9).to_le_bytes();
+        let (plain, repeated): (Vec<u8>, _) = ((0..30_000).flat_map(number).collect(), vec![7; 120_000]);
+        let compression = if cfg!(feature = "lz4") { Compression::Lz4 } else { Compression::None };
+        for payload in [plain, repeated, vec![]] {
+            let apart: PageVec<u8> = payload.iter().copied().collect();
+            let (body, tail) = Packer::new(compression).unwrap().seal_apart(apart, 9).unwrap();
+            let stored = [&body[..], &tail].concat();
+            assert!(stored == sealed(&payload, compression, 9), "{} bytes", payload.len());
+            let opened = open_in_pages(stored.into_iter().collect(), 9);
+            assert!(opened.is_ok_and(|opened| opened == payload), "{} bytes", payload.len());
+        }
+    }
+
     #[cfg(feature = "lz4")]
     #[test]
     fn lz4_that_does_not_unpack_to_its_raw_length_is_refused() {
         let packed = lz4_flex::block::compress(&[7; 4000]);
         for raw in [1, 3999, 4001] {
-            assert!(matches!(open(&forged(&packed, raw, TAG_LZ4), 0), Err(Fault::Damage(_))), "{raw}");
+            let forged = forged(&packed, raw, TAG_LZ4);
+            assert!(matches!(open(&forged, 0), Err(Fault::Damage(_))), "{raw}");
+            let in_pages = open_in_pages(forged.into_iter().collect(), 0);
+            assert!(matches!(in_pages, Err(Fault::Damage(_))), "{raw}");
         }
         assert!(open(&forged(&packed, 4000, TAG_LZ4), 0).is_ok());
     }

@@ -201,9 +201,7 @@ fn index_locates_what_a_linear_search_finds() {
     for (number, key) in keys.iter().enumerate() {
         builder.add(key.as_bytes(), ((20 - number as u64) << 8) | 1, 10);
     }
-    let mut payload = Vec::new();
-    builder.finish(&mut payload);
-    let index = Index::decode(Bytes::from(payload), 80).unwrap();
+    let index = Index::decode(Bytes::from_owner(builder.finish()), 80).unwrap();
     for target in keys.iter().flat_map(|key| [key.to_string(), format!("{key}\0"), format!("{key}c")]) {
         for seqno in 10..22 {
             let target = InternalKey::new(target.as_bytes(), SeqNo::new(seqno), Kind::Put);

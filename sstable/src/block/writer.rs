@@ -66,7 +66,7 @@ impl<F: FilterSet> TableWriter for BlockTableWriter<F> {
     fn create(file: Box<dyn WriteFile>, options: &TableOptions) -> Result<Self> {
         if let Some(filter) = options.filter {
             // An unknown filter is refused now and not after the whole table was written.
-            F::build(filter.id, &[], filter.bits_per_key).map_err(filter_error)?;
+            F::stored_bytes(filter.id, 0, filter.bits_per_key).map_err(filter_error)?;
         }
         Ok(BlockTableWriter {
             packer: Packer::new(options.compression)?,
@@ -74,7 +74,7 @@ impl<F: FilterSet> TableWriter for BlockTableWriter<F> {
             block_bytes: options.block_bytes.min(BLOCK_BYTES_MAX),
             filter: options.filter,
             filter_bytes_scaled: options.filter.map_or(0, filter_bytes_scaled),
-            out: Vec::with_capacity(BUFFER_BYTES + options.block_bytes.min(BUFFER_BYTES)),
+            out: Vec::with_capacity(BUFFER_BYTES + 2 * options.block_bytes.min(BUFFER_BYTES)),
             flushed: 0,
             unannounced: 0,
             block: DataBlockBuilder::new(options.restart_interval),
@@ -260,35 +260,41 @@ impl<F: FilterSet> BlockTableWriter<F> {
     }
 
     fn write_index(&mut self) -> Result<Handle> {
-        let (start, offset) = (self.out.len(), self.offset());
-        // No more than that: it may be the largest of all blocks.
-        self.out.reserve_exact(self.index.len() + stored::TAIL_BYTES);
-        self.index.finish(&mut self.out);
-        self.packer.seal(&mut self.out, start, offset)?;
-        Ok(Handle { offset, len: self.out.len() - start })
+        let offset = self.offset();
+        let (payload, tail) = self.packer.seal_apart(self.index.finish(), offset)?;
+        self.append_large(&payload)?;
+        self.out.extend_from_slice(&tail);
+        Ok(Handle { offset, len: payload.len() + tail.len() })
     }
 
     fn write_filter(&mut self) -> Result<Option<Handle>> {
         let Some(filter) = self.filter else {
             return Ok(None);
         };
-        let body = F::build(filter.id, &self.hashes, filter.bits_per_key).map_err(filter_error)?;
-        self.hashes = PageVec::new();
+        let (hashes, bits_per_key) = (std::mem::take(&mut self.hashes), filter.bits_per_key);
+        let len = F::stored_bytes(filter.id, hashes.len(), bits_per_key).map_err(filter_error)?;
+        let mut body = PageVec::zeroed(len);
+        F::build_into(filter.id, &hashes, bits_per_key, &mut body).map_err(filter_error)?;
+        drop(hashes);
         // After the filter and not before it, so that its lines can be aligned when it is read back.
         let id = [filter.id.0];
         let offset = self.offset();
         let tail = stored::tail_of_plain([&body, &id], offset)?;
-        let len = body.len() + id.len() + tail.len();
-        if self.out.len() + len > BUFFER_BYTES {
-            // From where it was made: the buffer would have to grow, and what that leaves in the allocator's heap stays there.
-            self.flush()?;
-            self.append(&body)?;
-        } else {
-            self.out.extend_from_slice(&body);
-        }
+        self.append_large(&body)?;
         self.out.extend_from_slice(&id);
         self.out.extend_from_slice(&tail);
-        Ok(Some(Handle { offset, len }))
+        Ok(Some(Handle { offset, len: body.len() + id.len() + tail.len() }))
+    }
+
+    /// Hands over what may be as large as an index or a filter, from where it was made if the buffer would have to grow: what that leaves in the allocator's heap stays
+    /// there.
+    fn append_large(&mut self, payload: &[u8]) -> Result<()> {
+        if self.out.len() + payload.len() > BUFFER_BYTES {
+            self.flush()?;
+            return self.append(payload);
+        }
+        self.out.extend_from_slice(payload);
+        Ok(())
     }
 
     fn write_properties_and_footer(&mut self, index: Handle, filter: Option<Handle>) -> Result<()> {

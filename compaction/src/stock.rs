@@ -149,8 +149,8 @@ impl StockPicker for LeveledPicker {
 fn leveled_options(sizes: &Sizes) -> LeveledOptions {
     let usual = LeveledOptions::for_table_bytes(sizes.table_bytes);
     LeveledOptions {
-        // Four runs of three quarters of a memtable: so large is the table of one of 100-byte values that was full.
-        l0_full_bytes: sizes.memtable_bytes.saturating_mul(3),
+        // Four runs of two thirds of a memtable: so large is the table of one of 100-byte values that was full.
+        l0_full_bytes: sizes.memtable_bytes.saturating_mul(8) / 3,
         base_level_bytes: sizes.memtable_bytes.saturating_mul(4),
         size_ratio: sizes.size_ratio.unwrap_or(usual.size_ratio),
         movement: sizes.movement,

@@ -261,7 +261,7 @@ mod tests {
         let options = Options { memtable_bytes: 1 << 20, table_bytes: 2 << 20, ..Options::default() };
         let expected = terrace_compaction::LeveledOptions {
             base_level_bytes: 4 << 20,
-            l0_full_bytes: 3 << 20,
+            l0_full_bytes: (8 << 20) / 3,
             triggers: TriggerOptions { vain_read_bytes: Some(512), ..TriggerOptions::default() },
             ..terrace_compaction::LeveledOptions::for_table_bytes(2 << 20)
         };

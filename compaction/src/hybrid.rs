@@ -41,7 +41,8 @@ pub struct HybridOptions {
 impl Default for HybridOptions {
     /// Two tiers of four runs over a base level of 1 GiB.
     fn default() -> Self {
-        let leveled = LeveledOptions { base_level_bytes: 1 << 30, ..LeveledOptions::default() };
+        let usual = LeveledOptions::default();
+        let leveled = LeveledOptions { base_level_bytes: 1 << 30, base_ratio_min: usual.size_ratio, ..usual };
         HybridOptions { tiered_levels: 2, leveled }
     }
 }

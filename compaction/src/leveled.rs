@@ -62,6 +62,8 @@ pub struct LeveledOptions {
     pub base_level_bytes: u64,
     /// Each level's target over that of the level above; at least 2.
     pub size_ratio: u64,
+    /// The same for the base level, at least, while it has no more than `base_level_bytes`; from 2 to `size_ratio`.
+    pub base_ratio_min: u64,
     /// The size to cut outputs at.
     pub target_table_bytes: u64,
     /// Levels with level 0; from 2 to [`LEVELS_MAX`].
@@ -96,6 +98,7 @@ impl Default for LeveledOptions {
             l0_runs_stop: 30,
             base_level_bytes: 256 << 20,
             size_ratio: 10,
+            base_ratio_min: 4,
             target_table_bytes,
             levels_max: 7,
             grandparent_overlap_bytes_max: 10 * target_table_bytes,
@@ -131,6 +134,7 @@ impl LeveledOptions {
         self.l0_runs_stop = self.l0_runs_stop.max(self.l0_runs_slow);
         self.base_level_bytes = self.base_level_bytes.max(1);
         self.size_ratio = self.size_ratio.max(2);
+        self.base_ratio_min = self.base_ratio_min.clamp(2, self.size_ratio);
         self.target_table_bytes = self.target_table_bytes.max(1);
         self.levels_max = self.levels_max.clamp(2, LEVELS_MAX);
         self.debt_bytes_slow = self.debt_bytes_slow.max(self.debt_bytes_start);
@@ -197,6 +201,13 @@ impl LeveledOptions {
     /// What [`LeveledOptions::trigger_at`] is at most.
     fn highest_trigger(&self) -> usize {
         self.trigger_at(0)
+    }
+
+    /// A base level with a larger target than this gets a level above it.
+    fn without_base_bytes(&self) -> u64 {
+        let bytes =
+            u128::from(self.base_level_bytes) * u128::from(self.size_ratio) / u128::from(self.base_ratio_min);
+        u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
     /// The pressure of so many runs in level 0 and so much debt.

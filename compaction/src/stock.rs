@@ -171,7 +171,12 @@ impl StockPicker for HybridPicker {
         let memtables = (leveled.l0_runs_trigger as u64).saturating_pow(usual.tiered_levels as u32);
         let base_level_bytes = sizes.memtable_bytes.saturating_mul(memtables);
         HybridPicker::new(HybridOptions {
-            leveled: LeveledOptions { base_level_bytes, l0_full_bytes: 0, ..leveled },
+            leveled: LeveledOptions {
+                base_level_bytes,
+                base_ratio_min: leveled.size_ratio,
+                l0_full_bytes: 0,
+                ..leveled
+            },
             ..usual
         })
     }

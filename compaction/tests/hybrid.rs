@@ -11,7 +11,7 @@ fn picker() -> HybridPicker {
         l0_runs_trigger: 3,
         base_level_bytes: 1 << 30,
         levels_max: 4,
-        ..LeveledOptions::default()
+        ..HybridOptions::default().leveled
     };
     HybridPicker::new(HybridOptions { tiered_levels: 2, leveled })
 }

@@ -6,9 +6,14 @@ mod picks;
 use terrace_compaction::testing::transcript;
 use terrace_compaction::{CompactionPicker, LeveledOptions, LeveledPicker, PickContext};
 
-/// Tables of 64 MiB, base level 256 MiB, ratio 10, four levels.
+/// Tables of 64 MiB, base level 256 MiB, ratio 10 at the base as elsewhere, four levels.
 fn picker() -> LeveledPicker {
-    LeveledPicker::new(LeveledOptions { levels_max: 4, ..LeveledOptions::default() })
+    LeveledPicker::new(LeveledOptions { levels_max: 4, ..one_ratio() })
+}
+
+fn one_ratio() -> LeveledOptions {
+    let usual = LeveledOptions::default();
+    LeveledOptions { base_ratio_min: usual.size_ratio, ..usual }
 }
 
 picks! { picker() =>
@@ -65,12 +70,16 @@ fn fewer_tasks_than_wanted_are_explained() {
     ));
 }
 
+/// MiB of each level.
+fn targets(options: LeveledOptions, text: &str) -> Vec<u64> {
+    let shape = terrace_compaction::testing::shape(text);
+    let targets = LeveledPicker::new(options).level_targets(&shape);
+    targets.into_iter().map(|bytes| bytes >> 20).collect()
+}
+
 #[test]
 fn level_targets_come_from_the_largest_level() {
-    let targets = |text: &str| {
-        let targets = LeveledPicker::default().level_targets(&terrace_compaction::testing::shape(text));
-        targets.into_iter().map(|bytes| bytes >> 20).collect::<Vec<_>>()
-    };
+    let targets = |text: &str| targets(one_ratio(), text);
     assert_eq!(targets(""), [0, 0, 0, 0, 0, 0, 256]);
     assert_eq!(targets("L6: a-z=100M"), [0, 0, 0, 0, 0, 0, 256]);
     assert_eq!(targets("L6: a-z=2000M"), [0, 0, 0, 0, 0, 200, 2000]);
@@ -79,13 +88,33 @@ fn level_targets_come_from_the_largest_level() {
 }
 
 #[test]
+fn the_base_has_room_for_what_arrives_at_once() {
+    let targets = |text: &str| targets(LeveledOptions::default(), text);
+    assert_eq!(
+        targets("L6: a-z=640M"),
+        [0, 0, 0, 0, 0, 0, 640],
+        "two and a half times what is wanted in a base"
+    );
+    assert_eq!(targets("L6: a-z=644M"), [0, 0, 0, 0, 0, 161, 644], "a quarter of what is below");
+    assert_eq!(targets("L6: a-z=2000M"), [0, 0, 0, 0, 0, 256, 2000], "no more than is wanted in a base");
+    assert_eq!(targets("L6: a-z=5000M"), [0, 0, 0, 0, 0, 500, 5000]);
+    assert_eq!(targets("L6: a-z=30000M"), [0, 0, 0, 0, 300, 3000, 30000], "only the base has another ratio");
+    assert_eq!(targets("L6: a-z=70000M"), [0, 0, 0, 175, 700, 7000, 70000]);
+}
+
+#[test]
 fn a_level_just_above_the_base_stays_in_use_until_it_is_far_too_small() {
-    let base = |text: &str| {
-        let targets = LeveledPicker::default().level_targets(&terrace_compaction::testing::shape(text));
-        targets.iter().position(|&bytes| bytes > 0).unwrap()
+    let base = |options: LeveledOptions, text: &str| {
+        targets(options, text).iter().position(|&mebibytes| mebibytes > 0).unwrap()
     };
+    let by_one_ratio = |text: &str| base(one_ratio(), text);
     // 250 MiB in the last level would be the base itself; level 5 is in use and its share is not tiny.
-    assert_eq!(base("L6: a-z=250M"), 6);
-    assert_eq!(base("L5: a-z=10M\nL6: a-z=250M"), 5);
-    assert_eq!(base("L4: a-z=10M\nL6: a-z=250M"), 6);
+    assert_eq!(by_one_ratio("L6: a-z=250M"), 6);
+    assert_eq!(by_one_ratio("L5: a-z=10M\nL6: a-z=250M"), 5);
+    assert_eq!(by_one_ratio("L4: a-z=10M\nL6: a-z=250M"), 6);
+    let usual = |text: &str| base(LeveledOptions::default(), text);
+    assert_eq!(usual("L5: a-z=10M\nL6: a-z=600M"), 5);
+    assert_eq!(usual("L5: a-z=10M\nL6: a-z=256M"), 5, "the last level is never taken for less than a base");
+    let ratio_of_two = LeveledOptions { size_ratio: 2, ..LeveledOptions::default() };
+    assert_eq!(base(ratio_of_two, "L6: a-z=300M"), 5, "a base's ratio is no more than that of others");
 }

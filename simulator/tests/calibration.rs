@@ -30,7 +30,8 @@ fn check_near(what: &str, figure: f64, expected: f64, share: f64) {
 /// RocksDB, pull request 10655: 400 million random writes, 64 MB memtables (some 36 MB once compressed), 32 MB tables, base level 256 MB, ratio 10,
 /// dynamic levels. 25.88 GB flushed; compaction wrote 285.90 GB (12.05 in all), and 249.97 GB (10.66) once outputs were aligned.
 fn filled_at_random(align_outputs: bool) -> f64 {
-    let options = LeveledOptions { base_level_bytes: 256 * MIB, ..LeveledOptions::for_table_bytes(32 * MIB) };
+    let usual = LeveledOptions::for_table_bytes(32 * MIB);
+    let options = LeveledOptions { base_level_bytes: 256 * MIB, base_ratio_min: usual.size_ratio, ..usual };
     let experiment = Experiment {
         data_bytes: 400_000_000 * 65,
         value_bytes: 65 - 16,

@@ -1,10 +1,13 @@
 //! Level targets, from the largest level upwards.
 //!
-//! The last level's target is what the largest level holds; each level above has the `size_ratio`-th part, up to the *base level*, the first
-//! whose target is at most `base_level_bytes`. Levels above the base have no target: they should be empty.
+//! The last level's target is what the largest level holds; each level above has the `size_ratio`-th part, up to the *base level*. A level is put above
+//! the base when the base's target passes `base_level_bytes` by as much as `size_ratio` passes `base_ratio_min`, and has at least the `base_ratio_min`-th
+//! part of what is below, up to `base_level_bytes`. A base with less room than what comes from the top at once would only have every byte written once
+//! more: with B bytes arriving and T below, a base of S costs 1 + S/B and 1 + T/S writes for each byte where none costs 1 + T/B. RocksDB's rule, under
+//! which a new base has a tenth of `base_level_bytes`, is a `base_ratio_min` of `size_ratio`. Levels above the base have no target: they should be empty.
 //!
-//! A tree that shrinks would move its base one level down each time its size falls below a power of the ratio, and back again when it
-//! grows. So a level in use just above the base stays the base until its target is a quarter of what a base needs: the tree's own shape is the
+//! A tree that shrinks would move its base one level down each time its size falls below such a bound, and back again when it
+//! grows. So a level in use just above the base stays the base until the one below is a quarter of what sets a base off: the tree's own shape is the
 //! hysteresis, since a picker has no memory.
 
 use super::LeveledOptions;
@@ -33,28 +36,28 @@ impl Targets {
         let largest = level_bytes.iter().skip(top + 1).copied().max().unwrap_or(0);
         let in_use = (top + 1..=deepest).find(|&level| !shape.runs_of(level).is_empty());
         let (ratio, base_bytes) = (options.size_ratio, options.base_level_bytes);
+        let without_base_bytes = options.without_base_bytes();
         let mut bytes = vec![0; last + 1];
         bytes[last] = largest.max(base_bytes);
         let mut base = last;
-        while base > top + 1 && bytes[base] > base_bytes {
+        while base > top + 1 && bytes[base] > without_base_bytes {
             bytes[base - 1] = bytes[base] / ratio;
             base -= 1;
-        }
-        if base == top + 1 {
-            // More data than the levels were laid out for: the first level takes its share, if that is more than wanted.
-            bytes[base] = bytes[base].max(1);
         }
         if let Some(in_use) = in_use
             && in_use + 1 == base
             && largest > 0
+            && bytes[base] >= without_base_bytes / 4
         {
-            let derived = bytes[base] / ratio;
-            let least = base_bytes / ratio;
-            if derived >= least / 4 {
-                bytes[in_use] = derived.max(least);
-                base = in_use;
-            }
+            bytes[in_use] = bytes[base] / ratio;
+            base = in_use;
         }
+        if base < last {
+            let wanted = (bytes[base + 1] / options.base_ratio_min).min(base_bytes);
+            bytes[base] = bytes[base].max(wanted).max(base_bytes / ratio);
+        }
+        // With more data than the levels were laid out for, the first level takes its share, if that is more than wanted.
+        bytes[base] = bytes[base].max(1);
         Targets { bytes, base, top, top_into: in_use.map_or(base, |in_use| in_use.min(base)), last }
     }
 

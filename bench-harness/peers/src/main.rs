@@ -11,25 +11,37 @@ mod fjall;
 mod leveldb;
 #[cfg(feature = "lmdb")]
 mod lmdb;
+#[cfg(feature = "peer")]
 mod peer;
 #[cfg(feature = "redb")]
 mod redb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
+#[cfg(feature = "peer")]
 mod scan;
+#[cfg(feature = "peer")]
 mod tally;
 
 use std::process::ExitCode;
-use terrace_bench::store::{Parts, StoreFactory};
+#[cfg(feature = "peer")]
+use terrace_bench::store::Parts;
+use terrace_bench::store::StoreFactory;
 
 fn main() -> ExitCode {
     terrace_bench::cli::main(&factories())
 }
 
 /// Terrace's combinations, unless the program is for peers only, then every peer that is compiled in.
-#[expect(clippy::vec_init_then_push, reason = "each push has a condition of its own")]
 fn factories() -> Vec<Box<dyn StoreFactory>> {
-    let mut all = if cfg!(feature = "peers-only") { Vec::new() } else { terrace_bench::store::factories() };
+    let all = if cfg!(feature = "peers-only") { Vec::new() } else { terrace_bench::store::factories() };
+    #[cfg(feature = "peer")]
+    let all = all.into_iter().chain(peers()).collect();
+    all
+}
+
+#[cfg(feature = "peer")]
+#[expect(clippy::vec_init_then_push, reason = "each push has a condition of its own")]
+fn peers() -> impl Iterator<Item = Box<dyn StoreFactory>> {
     let mut peers: Vec<Vec<Box<dyn StoreFactory>>> = Vec::new();
     #[cfg(feature = "rocksdb")]
     peers.push(rocksdb::factories());
@@ -41,11 +53,11 @@ fn factories() -> Vec<Box<dyn StoreFactory>> {
     peers.push(redb::factories());
     #[cfg(feature = "lmdb")]
     peers.push(lmdb::factories());
-    all.extend(peers.into_iter().flatten());
-    all
+    peers.into_iter().flatten()
 }
 
 /// A peer's parts; what it has none of is `-`.
+#[cfg(feature = "peer")]
 const NO_PARTS: Parts = Parts {
     engine: "-",
     version: "-",

@@ -23,6 +23,9 @@ use crate::target::Target;
 /// How many slots ahead records are fetched while walking.
 const PREFETCH_SLOTS: usize = 8;
 
+/// How many records a seek fetches: a short walk, or one among many sources, needs few. The steps after it fetch two each until they are ahead.
+const PREFETCH_AT_SEEK: usize = 3;
+
 /// How much of each: header, key and the start of the value.
 const PREFETCH_LINES: usize = 3;
 
@@ -34,6 +37,8 @@ struct Standing {
     leaf: NonNull<Node>,
     version: u64,
     slot: usize,
+    /// The slots before this one have been fetched, from the one that the walk came to first in this leaf.
+    fetched: usize,
 }
 
 /// Walks a [`BTreeMemTable`], in both directions at the same cost.
@@ -55,7 +60,7 @@ impl fmt::Debug for BTreeCursor {
 
 /// Stands on `slot` of `leaf`, or nowhere behind the last record of the table; fails if the leaf changed.
 #[inline]
-fn stand(leaf: Reading<'_>, slot: usize) -> Result<Option<Standing>, Again> {
+fn stand(leaf: Reading<'_>, slot: usize, fetched: usize) -> Result<Option<Standing>, Again> {
     let record = if slot < leaf.node.count() { leaf.node.record(slot) } else { leaf.node.upper() };
     leaf.check()?;
     Ok(record.map(|record| Standing {
@@ -63,6 +68,7 @@ fn stand(leaf: Reading<'_>, slot: usize) -> Result<Option<Standing>, Again> {
         leaf: leaf.node.address(),
         version: leaf.version,
         slot,
+        fetched,
     }))
 }
 
@@ -79,7 +85,10 @@ impl BTreeMemTable {
     /// The least version at or after the target.
     fn try_seek(&self, target: &Target<'_>) -> Result<Option<Standing>, Again> {
         let Some(leaf) = self.find_leaf(|node| node.rank(target, true))? else { return Ok(None) };
-        stand(leaf, leaf.node.rank(target, false))
+        let slot = leaf.node.rank(target, false);
+        let fetched = slot + PREFETCH_AT_SEEK;
+        (slot..fetched).for_each(|slot| fetch_ahead(leaf.node, slot));
+        stand(leaf, slot, fetched)
     }
 
     /// The greatest version before the target, or of all.
@@ -88,7 +97,7 @@ impl BTreeMemTable {
         let rank = |node: NodeRef<'_>| target.map_or(node.count(), |target| node.rank(target, false));
         let Some(leaf) = self.find_leaf(rank)? else { return Ok(None) };
         match rank(leaf.node).checked_sub(1) {
-            Some(slot) => stand(leaf, slot),
+            Some(slot) => stand(leaf, slot, slot),
             // Only in the first leaf: others hold their lower fence, which is before the target.
             None => leaf.check().map(|()| None),
         }
@@ -112,12 +121,16 @@ impl BTreeMemTable {
     #[inline]
     fn try_next(&self, at: Standing) -> Result<Option<Standing>, Again> {
         let (leaf, slot) = self.find_again(at, 1)?;
-        // The walk has just come to this leaf: nothing was fetched ahead yet.
-        if slot == 0 {
-            (1..PREFETCH_SLOTS).for_each(|slot| fetch_ahead(leaf.node, slot));
-        }
-        fetch_ahead(leaf.node, slot + PREFETCH_SLOTS);
-        stand(leaf, slot + 1)
+        let ahead = slot + 1 + PREFETCH_SLOTS;
+        let (from, to) = if leaf.node.address() == at.leaf {
+            let from = at.fetched.max(slot + 1);
+            (from, ahead.min(from + 2))
+        } else {
+            // The walk has just come to this leaf, so it is a long one: nothing was fetched ahead yet.
+            (slot + 1, ahead)
+        };
+        (from..to).for_each(|slot| fetch_ahead(leaf.node, slot));
+        stand(leaf, slot + 1, to.max(from))
     }
 
     #[inline]
@@ -125,7 +138,7 @@ impl BTreeMemTable {
         let (leaf, slot) = self.find_again(at, 0)?;
         if slot > 0 {
             fetch_ahead(leaf.node, slot.wrapping_sub(PREFETCH_SLOTS));
-            return stand(leaf, slot - 1);
+            return stand(leaf, slot - 1, slot);
         }
         // SAFETY: a record of this table.
         let target = Target::of_record(unsafe { at.record.record() });
